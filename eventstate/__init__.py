@@ -1,0 +1,98 @@
+"""An embedded, event-sourced state store for agents."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eventstate.commits import CommitOptions
+    from eventstate.errors import (
+        BranchExistsError,
+        BranchNotFoundError,
+        ConflictError,
+        CorruptJournalError,
+        EventStateError,
+        InvalidStateError,
+        NewerFormatError,
+        ReadOnlyError,
+        RoundNotFoundError,
+        StorageError,
+        StoreBusyError,
+        StoreClosedError,
+        UnsupportedValueError,
+    )
+    from eventstate.history import Blame, Change, Commit, Diff, Note, Round
+    from eventstate.merge import MergeConflict, MergeResult
+    from eventstate.session import Session
+    from eventstate.store import SessionInfo, StateStore, StoreStats
+    from eventstate.values.delta import MISSING
+    from eventstate.values.registry import TypeRegistry, Unregistered
+    from eventstate.verify import Finding, VerifyReport
+
+_HOMES = {
+    "commits": ("CommitOptions",),
+    "errors": (
+        "BranchExistsError",
+        "BranchNotFoundError",
+        "ConflictError",
+        "CorruptJournalError",
+        "EventStateError",
+        "InvalidStateError",
+        "NewerFormatError",
+        "ReadOnlyError",
+        "RoundNotFoundError",
+        "StorageError",
+        "StoreBusyError",
+        "StoreClosedError",
+        "UnsupportedValueError",
+    ),
+    "history": ("Blame", "Change", "Commit", "Diff", "Note", "Round"),
+    "merge": ("MergeConflict", "MergeResult"),
+    "session": ("Session",),
+    "store": ("SessionInfo", "StateStore", "StoreStats"),
+    "values.delta": ("MISSING",),
+    "values.registry": ("TypeRegistry", "Unregistered"),
+    "verify": ("Finding", "VerifyReport"),
+}
+
+__all__ = [
+    "MISSING",
+    "Blame",
+    "BranchExistsError",
+    "BranchNotFoundError",
+    "Change",
+    "Commit",
+    "CommitOptions",
+    "ConflictError",
+    "CorruptJournalError",
+    "Diff",
+    "EventStateError",
+    "Finding",
+    "InvalidStateError",
+    "MergeConflict",
+    "MergeResult",
+    "NewerFormatError",
+    "Note",
+    "ReadOnlyError",
+    "Round",
+    "RoundNotFoundError",
+    "Session",
+    "SessionInfo",
+    "StateStore",
+    "StorageError",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreStats",
+    "TypeRegistry",
+    "Unregistered",
+    "UnsupportedValueError",
+    "VerifyReport",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"eventstate.{module}"), name)
+    raise AttributeError(f"module 'eventstate' has no attribute {name!r}")

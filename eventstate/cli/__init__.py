@@ -1,0 +1,55 @@
+"""The command line: `eventstate VERB FILE ...`.
+
+Its modules import nothing but click at their top, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from eventstate.cli import change, check, look, record, tour
+from eventstate.errors import EventStateError
+
+
+class _Verbs(click.Group):
+    """Tells the library's errors in one line, and lists the verbs in the order of their use."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EventStateError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_Verbs)
+def main() -> None:
+    """Look into a store of agents' states, and into their whole past.
+
+    FILE is the store; each verb's --help has examples. What is printed is a table on a terminal and
+    JSON in a pipe.
+
+    \b
+    Example:
+      eventstate tour
+    """
+
+
+for _verb in (
+    record.record,
+    look.sessions,
+    look.log,
+    look.show,
+    look.diff,
+    look.history,
+    look.blame,
+    change.rollback,
+    change.fork,
+    check.verify,
+    tour.tour,
+):
+    main.add_command(_verb)

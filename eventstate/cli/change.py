@@ -1,0 +1,102 @@
+"""The verbs that write: each adds to the past and takes nothing from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from eventstate.cli.look import round_row
+from eventstate.cli.options import (
+    AT,
+    TEXT,
+    actor_option,
+    at_option,
+    find_at,
+    find_attribute,
+    find_point,
+    output_options,
+    reason_option,
+    version_option,
+    with_session,
+)
+from eventstate.cli.output import Output
+
+if TYPE_CHECKING:
+    from eventstate.session import Session
+
+
+@click.command()
+@with_session(read_only=False)
+@click.argument("at", type=AT)
+@click.option(
+    "--path",
+    "attributes",
+    multiple=True,
+    type=TEXT,
+    help="Take only this attribute back, a name or a JSON Pointer; may be repeated; e.g. --path plan",
+)
+@reason_option
+@actor_option
+@output_options
+def rollback(
+    session: Session,
+    at: int | str,
+    attributes: tuple[str, ...],
+    reason: str | None,
+    actor: str | None,
+    out: Output,
+) -> None:
+    """Go back to the state AT a round, a tag or a time, as a new round.
+
+    \b
+    Examples:
+      eventstate rollback agent.db 3 --user alice --reason "wrong tool"
+      eventstate rollback agent.db before-tools --user alice --path plan
+    """
+    from eventstate.history import look
+    from eventstate.values.delta import MISSING
+
+    point = find_at(session, at)
+    states = session.state(point), session.state()
+    paths = [find_attribute(text, *states) for text in attributes]
+    for text, path in zip(attributes, paths, strict=True):
+        if all(look(state, path) is MISSING for state in states):
+            raise click.ClickException(f"no attribute {text!r}, neither then nor now")
+    turn = session.rollback(point, paths=paths or None, reason=reason, actor=actor)
+    what = ", ".join(attributes) or "the state"
+    out.result(round_row(turn), f"round {turn.id}: {what} as at {at}")
+
+
+@click.command()
+@with_session(read_only=False)
+@click.argument("name", type=TEXT)
+@at_option
+@version_option
+@reason_option
+@actor_option
+@output_options
+def fork(
+    session: Session,
+    name: str,
+    at: int | str | None,
+    version: int | None,
+    reason: str | None,
+    actor: str | None,
+    out: Output,
+) -> None:
+    """Start the branch NAME at a point of this one, whose past it shares.
+
+    \b
+    Examples:
+      eventstate fork agent.db what-if --user alice --at 3
+      eventstate show agent.db --user alice --branch what-if
+    """
+    point, version = find_point(session, at, version)
+    other = session.fork(name, point, version=version, reason=reason, actor=actor)
+    latest = other.latest
+    number = None if latest is None else latest.id
+    out.result(
+        {"branch": name, "from": session.branch, "round": number, "version": other.version},
+        f"branch {name} starts at round {number} of {session.branch}",
+    )

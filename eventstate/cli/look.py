@@ -1,0 +1,210 @@
+"""The verbs that read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from eventstate.cli.options import (
+    AT,
+    TEXT,
+    at_option,
+    file_argument,
+    find_at,
+    find_attribute,
+    find_point,
+    open_store,
+    output_options,
+    user_option,
+    version_option,
+    with_session,
+)
+from eventstate.cli.output import Output, brief, contrast
+
+if TYPE_CHECKING:
+    from eventstate.history import Change, Round
+    from eventstate.session import Session
+
+
+@click.command()
+@file_argument
+@user_option
+@output_options
+def sessions(file: str, user: str | None, out: Output) -> None:
+    """List the sessions of FILE, of one user or of all.
+
+    \b
+    Examples:
+      eventstate sessions agent.db
+      eventstate sessions agent.db --user alice --nl
+    """
+    with open_store(file, read_only=True) as store:
+        rows = map(dataclasses.asdict, store.sessions(user))
+        out.rows(rows, ("user_id", "session_id", "round", "version", "branches", "recorded_at"), empty="no sessions")
+
+
+@click.command()
+@with_session(read_only=True)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many rounds; e.g. --limit 20")
+@output_options
+def log(session: Session, limit: int | None, out: Output) -> None:
+    """List a session's rounds, the newest first.
+
+    \b
+    Examples:
+      eventstate log agent.db --user alice --session trip
+      eventstate log agent.db --user alice --limit 20 --nl
+    """
+    rows = map(round_row, session.rounds(reverse=True, limit=limit))
+    out.rows(rows, ("round", "recorded_at", "kind", "actor", "reason", "tags", "version"), empty="no rounds")
+
+
+def round_row(turn: Round) -> dict[str, Any]:
+    """Give what there is to say of a round."""
+    from eventstate.values.patch import to_json
+
+    return {
+        "round": turn.id,
+        "recorded_at": turn.recorded_at,
+        "kind": turn.kind,
+        "actor": turn.actor,
+        "reason": turn.reason,
+        "tags": list(turn.tags),
+        "version": turn.version,
+        "metadata": to_json(turn.metadata),
+        "hash": turn.hash,
+    }
+
+
+@click.command()
+@with_session(read_only=True)
+@click.argument("attribute", required=False)
+@at_option
+@version_option
+@output_options
+def show(
+    session: Session, attribute: str | None, at: int | str | None, version: int | None, out: Output
+) -> None:
+    """Print a session's state, the latest or an earlier one; or ATTRIBUTE of it alone.
+
+    ATTRIBUTE is a top-level name, or a JSON Pointer. --nl prints the elements of a list one a line.
+
+    \b
+    Examples:
+      eventstate show agent.db --user alice --at 3
+      eventstate show agent.db /messages/0/content --user alice
+      eventstate show agent.db messages --user alice --nl
+    """
+    from eventstate.values.patch import to_json
+
+    point, version = find_point(session, at, version)
+    state = session.state(point, version=version)
+    if state is None:
+        raise click.ClickException("no rounds yet")
+    if attribute is None:
+        out.attributes(to_json(state))
+        return
+    for key in find_attribute(attribute, state):
+        try:
+            state = state[key]
+        except (KeyError, IndexError, TypeError):
+            raise click.ClickException(f"no attribute {attribute!r} there") from None
+    out.value(to_json(state))
+
+
+@click.command()
+@with_session(read_only=True)
+@click.argument("a", type=AT)
+@click.argument("b", type=AT)
+@click.option("--patch", is_flag=True, help="A JSON Patch, as in RFC 6902; e.g. --patch")
+@output_options
+def diff(session: Session, a: int | str, b: int | str, patch: bool, out: Output) -> None:
+    """Print what changed from A to B, each a round's number, a tag or a time.
+
+    \b
+    Examples:
+      eventstate diff agent.db 2 3 --user alice
+      eventstate diff agent.db before-tools 7 --user alice --patch
+    """
+    found = session.diff(find_at(session, a), find_at(session, b))
+    if patch:
+        out.value(found.to_json_patch())
+        return
+    rows = (_change_row(change, out) for change in found)
+    out.rows(rows, ("op", "path", "before", "after"), empty="no difference")
+
+
+@click.command()
+@with_session(read_only=True)
+@click.argument("attribute", type=TEXT)
+@output_options
+def history(session: Session, attribute: str, out: Output) -> None:
+    """Print every change of ATTRIBUTE, the oldest first.
+
+    ATTRIBUTE is a top-level name, or a JSON Pointer through dicts; a list has one history as a whole.
+
+    \b
+    Examples:
+      eventstate history agent.db plan --user alice
+      eventstate history agent.db /tool_usage/search --user alice --nl
+    """
+    path = find_attribute(attribute, session.state())
+    rows = (_change_row(change, out) for change in session.history(path))
+    columns = ("round", "recorded_at", "actor", "reason", "op", "before", "after")
+    out.rows(rows, columns, empty=f"no change of {attribute}")
+
+
+@click.command()
+@with_session(read_only=True)
+@click.argument("attribute", required=False)
+@output_options
+def blame(session: Session, attribute: str | None, out: Output) -> None:
+    """Print which change last set each attribute, or each one at and below ATTRIBUTE.
+
+    \b
+    Examples:
+      eventstate blame agent.db --user alice
+      eventstate blame agent.db /tool_usage --user alice
+    """
+    from eventstate.values.paths import parse_pointer, pointer
+
+    rows = list(map(_origin_row, session.blame().values()))
+    if attribute is not None:
+        top = pointer(parse_pointer(attribute))
+        rows = [row for row in rows if row["path"] == top or row["path"].startswith(top + "/")]
+        if not rows:
+            raise click.ClickException(f"no attribute {attribute!r} there")
+    out.rows(rows, ("path", "round", "recorded_at", "actor", "reason"), empty="no attributes")
+
+
+def _origin_row(change: Change) -> dict[str, Any]:
+    from eventstate.values.paths import pointer
+
+    return {
+        "path": pointer(change.path),
+        "round": change.round,
+        "recorded_at": change.recorded_at,
+        "actor": change.actor,
+        "reason": change.reason,
+        "op": change.op,
+        "seq": change.seq,
+    }
+
+
+def _change_row(change: Change, out: Output) -> dict[str, Any]:
+    """Tell a change; where a value was not there, its field is not there either."""
+    from eventstate.values.delta import MISSING
+    from eventstate.values.patch import to_json
+
+    row = _origin_row(change)
+    if change.seq is None:  # of a difference, which no single commit made
+        row = {"op": change.op, "path": row["path"]}
+    values = {"before": change.before, "after": change.after}
+    told = {name: to_json(value) for name, value in values.items() if value is not MISSING}
+    if out.table:
+        if len(told) == len(values):
+            return row | dict(zip(told, contrast(*told.values()), strict=True))
+        return row | {name: brief(value) for name, value in told.items()}
+    return row | told

@@ -1,0 +1,206 @@
+"""How results are printed: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_BRIEF: Final = 70
+_LABELS: Final = {"user_id": "user", "session_id": "session", "recorded_at": "time", "path": "attribute"}
+_NUMBERS: Final = {"round", "version", "branches", "seq"}
+# Control characters, other line ends, changes of direction, lone surrogates.
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Output:
+    """Prints what a verb found to stdout.
+
+    Args:
+        as_json: JSON or tables; `None` for JSON unless stdout is a terminal.
+        nl: one JSON value a line.
+
+    Attributes:
+        table: whether it is for people.
+    """
+
+    def __init__(self, *, as_json: bool | None = None, nl: bool = False) -> None:
+        self.table = not nl and (sys.stdout.isatty() if as_json is None else not as_json)
+        self._nl = nl
+
+    def rows(
+        self, rows: Iterable[dict[str, Any]], columns: Sequence[str], *, empty: str = "nothing"
+    ) -> None:
+        """Print rows as they come, or a table of these columns of them."""
+        if self.table:
+            self._grid(rows, columns, empty)
+        elif self._nl:
+            for row in rows:
+                click.echo(dumps(row))
+        else:
+            start = "["
+            for row in rows:
+                click.echo(start + dumps(row), nl=False)
+                start = ",\n "
+            click.echo("]" if start != "[" else "[]")
+
+    def result(self, data: Any, sentence: str = "") -> None:
+        """Print one result: as it is, or as the sentence that says it."""
+        if self.table:
+            click.echo(sentence or dumps(data, indent=2))
+        else:
+            click.echo(dumps(data, indent=None if self._nl else 2))
+
+    def value(self, value: Any) -> None:
+        """Print a value that is in JSON's form; with `nl`, the elements of a list one by one."""
+        if self.table:
+            _console().print(_highlighted(value), soft_wrap=True)
+        elif self._nl and isinstance(value, list):
+            for item in value:
+                click.echo(dumps(item))
+        else:
+            self.result(value)
+
+    def attributes(self, state: dict[str, Any]) -> None:
+        """Print a state in JSON's form, attribute by attribute."""
+        if not self.table:
+            self.result(state)
+            return
+        grid = _table(("attribute", "value"))
+        for key, value in state.items():
+            grid.add_row(escape(key), _highlighted(value))
+        _console().print(grid)
+
+    def _grid(self, rows: Iterable[dict[str, Any]], columns: Sequence[str], empty: str) -> None:
+        grid = _table(columns)
+        for row in rows:
+            grid.add_row(*(_cell(row.get(column)) for column in columns))
+        if grid.row_count:
+            _console().print(grid)
+        else:
+            click.echo(f"({empty})")
+
+
+def dumps(value: Any, *, indent: int | None = None) -> str:
+    """Write JSON, with other letters than English ones as they are, if the terminal can show them."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=_time)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent, default=_time)
+    return text
+
+
+def escape(text: str) -> str:
+    """Show as escapes what would move a terminal's cursor, or can't be printed."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def brief(value: Any) -> str:
+    """Write a value that is in JSON's form in a few words."""
+    return _cut(dumps(value))
+
+
+def contrast(before: Any, after: Any) -> tuple[str, str]:
+    """Write two lists or strings without what they begin with alike; other values as `brief` does."""
+    if type(before) is not type(after) or not isinstance(before, (list, str)):
+        return brief(before), brief(after)
+    shared = 0
+    for one, other in zip(before, after, strict=False):
+        if dumps(one) != dumps(other):
+            break
+        shared += 1
+    if isinstance(before, str):
+        return (brief(before), brief(after)) if shared < _BRIEF else _tails(before, after, shared)
+    return _rest(before, shared), _rest(after, shared)
+
+
+def _tails(before: str, after: str, shared: int) -> tuple[str, str]:
+    return _cut(f"… {dumps(before[shared:])}"), _cut(f"… {dumps(after[shared:])}")
+
+
+def _rest(items: list[Any], shared: int) -> str:
+    head = [f"… {shared}"] if shared else []
+    return _cut("[" + ", ".join([*head, *map(dumps, items[shared:])]) + "]")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 1] + "…"
+
+
+def _time(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"no JSON for {value!r}")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, (list, tuple)):
+        return escape(", ".join(map(str, value)))
+    return escape(str(value))
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def _table(columns: Sequence[str]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        number = column in _NUMBERS
+        grid.add_column(
+            _LABELS.get(column, column),
+            justify="right" if number else "left",
+            no_wrap=number or column == "recorded_at",
+            overflow="fold",
+        )
+    return grid
+
+
+def _highlighted(value: Any) -> Text:
+    from rich.highlighter import JSONHighlighter
+
+    return JSONHighlighter()("\n".join(map(escape, dumps(value, indent=2).split("\n"))))
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int | None, *, size: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a progress bar while the block runs, if stderr is a terminal.
+
+    Args:
+        title: what is going on.
+        total: how much there is to do; `None` if nobody knows.
+        size: whether that is counted in bytes.
+
+    Yields:
+        What is to be called with how much is done, and again with the total if it is known only then.
+    """
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    counter = DownloadColumn() if size else MofNCompleteColumn()
+    columns = ("{task.description}", BarColumn(), counter, TimeRemainingColumn())
+    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done, total=total: bar.update(task, completed=done, total=total)

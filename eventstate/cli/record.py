@@ -1,0 +1,91 @@
+"""The verb that journals transcripts."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import click
+
+from eventstate.cli.options import file_argument, output_options, session_option, user_option
+from eventstate.cli.output import Output, escape, progress
+
+
+@click.command()
+@file_argument
+@click.argument("transcript", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@user_option
+@session_option
+@click.option(
+    "--durability",
+    type=click.Choice(["full", "normal"]),
+    default="full",
+    show_default=True,
+    help="Whether each round waits for the disk; normal is quicker, and a power cut may cost the newest"
+    " rounds; e.g. --durability normal",
+)
+@output_options
+@click.pass_context
+def record(
+    ctx: click.Context,
+    file: str,
+    transcript: str,
+    user: str | None,
+    session_id: str | None,
+    durability: Literal["full", "normal"],
+    out: Output,
+) -> None:
+    """Record chats, one round a message, in FILE, which is made if need be.
+
+    Each line of TRANSCRIPT (- for stdin) is a JSON object: a conversation with user_id, session_id and
+    messages, or one message of the session that --user and --session name. The messages are in the
+    OpenAI format; other fields of a conversation become the metadata of its first round.
+
+    Lines that can't be recorded are told by their numbers, and the exit status is then 1; the others
+    are recorded. What was recorded before is passed over, so an interrupted run can be repeated, and
+    a transcript that has grown adds what is new.
+
+    \b
+    Examples:
+      eventstate record agent.db chats.jsonl
+      eventstate record agent.db trip.jsonl --user alice --session trip
+    """
+    from eventstate.store import StateStore
+    from eventstate.transcripts import Recorder, TranscriptError
+    from eventstate.values.registry import TypeRegistry
+
+    # Closing a descriptor of a live database drops SQLite's locks on it.
+    if any(_same_file(transcript, file + end) for end in ("", "-wal", "-shm", "-journal")):
+        raise click.UsageError(f"{transcript} is the store itself, not a transcript.")
+    with (
+        click.open_file(transcript, "rb") as lines,
+        StateStore(file, durability=durability, types=TypeRegistry(unknown="keep")) as store,
+        progress("recording", None if transcript == "-" else os.path.getsize(transcript), size=True) as show,
+    ):
+        recorder = Recorder(store, user, session_id)
+        done = 0
+        for number, line in enumerate(lines, 1):
+            try:
+                recorder.line(line)
+            except TranscriptError as error:
+                click.echo(f"{transcript}, line {number}: {escape(str(error))}", err=True)
+            done += len(line)
+            show(done)
+    counts = {
+        "sessions": len(recorder.sessions),
+        "messages": recorder.messages,
+        "added": recorder.added,
+        "refused": recorder.refused,
+    }
+    out.result(
+        counts,
+        "{added} rounds added; {messages} messages in {sessions} sessions, {refused} lines refused".format(
+            **counts
+        ),
+    )
+    if recorder.refused:
+        ctx.exit(1)
+
+
+def _same_file(one: str, other: str) -> bool:
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)

@@ -1,0 +1,87 @@
+"""Every error of the library: each is an `EventStateError` and also the fitting builtin."""
+
+from __future__ import annotations
+
+
+class EventStateError(Exception):
+    """The base of all errors raised by eventstate."""
+
+
+class ConflictError(EventStateError, RuntimeError):
+    """A commit whose branch moved since it was read; nothing was written.
+
+    Attributes:
+        expected: the version that the writer had seen.
+        actual: the version that the branch has now.
+    """
+
+    def __init__(self, message: str, *, expected: int, actual: int) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.actual = actual
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revive, (type(self), str(self), {"expected": self.expected, "actual": self.actual})
+
+
+class RoundNotFoundError(EventStateError, KeyError):
+    """No such round, tag, version or moment in this branch."""
+
+    __str__ = Exception.__str__
+
+
+class BranchNotFoundError(EventStateError, KeyError):
+    """No such branch, or no such session."""
+
+    __str__ = Exception.__str__
+
+
+class BranchExistsError(EventStateError, ValueError):
+    """The name of a new branch, or of a new tag, is taken."""
+
+
+class UnsupportedValueError(EventStateError, TypeError):
+    """A value that could not come back exactly as it was; nothing was written.
+
+    Attributes:
+        path: keys and indexes that lead from the state to the offender.
+    """
+
+    def __init__(self, message: str, *, path: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _revive, (type(self), str(self), {"path": self.path})
+
+
+class InvalidStateError(EventStateError, ValueError):
+    """A state that is no dict, fails its model, or is edited after its round ended."""
+
+
+class CorruptJournalError(EventStateError, ValueError):
+    """The file, or a row in it, is damaged, or is no journal of eventstate."""
+
+
+class NewerFormatError(EventStateError, ValueError):
+    """The journal was written by a newer eventstate than this one."""
+
+
+class StorageError(EventStateError, OSError):
+    """The file or the disk refuses: a folder, a missing file, no permission, disk full, an I/O error."""
+
+
+class ReadOnlyError(StorageError, PermissionError):
+    """A write to a store, a file or a disk that is read-only."""
+
+
+class StoreBusyError(EventStateError, TimeoutError):
+    """Another process held the write lock for longer than the store's time-out."""
+
+
+class StoreClosedError(EventStateError, RuntimeError):
+    """The store is closed, or was opened by the parent of this forked process."""
+
+
+def _revive(cls: type[Exception], message: str, fields: dict[str, object]) -> Exception:
+    return cls(message, **fields)

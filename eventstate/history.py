@@ -1,0 +1,310 @@
+"""What a session's past is told in: rounds, changes and differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, overload
+
+from eventstate.journal.append import moment
+from eventstate.journal.branches import Point
+from eventstate.values.delta import MISSING, Edit, Op, apply, diff
+from eventstate.values.paths import Path, pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from eventstate.journal.journal import Journal
+    from eventstate.journal.records import Branch
+    from eventstate.journal.records import Commit as CommitRow
+
+Values = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A numbered turn: a name for a version, and what is known of the commit that named it."""
+
+    id: int
+    version: int
+    recorded_at: datetime
+    kind: str
+    actor: str | None
+    reason: str | None
+    tags: tuple[str, ...]
+    metadata: dict[str, Any] = field(hash=False)
+    hash: str = field(repr=False)
+    branch: str = field(repr=False)
+    """The branch on which it was written; a fork sees rounds of the branch that it was made of."""
+    position: int = field(repr=False)
+    """Of its commit, in the order of the whole store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction on one branch, as consumers of the store's feed see it."""
+
+    position: int
+    user_id: str
+    session_id: str
+    branch: str
+    version: int
+    events: int
+    round: int | None
+    kind: str
+    tag: str | None
+    actor: str | None
+    reason: str | None
+    commit_id: str | None
+    metadata: dict[str, Any] = field(hash=False)
+    recorded_at: datetime
+    hash: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A fact that was journaled without a change of state."""
+
+    seq: int
+    name: str
+    data: Any = field(hash=False)
+    recorded_at: datetime
+    actor: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One change of one attribute.
+
+    In a difference between two points it belongs to no single event: `seq`, `round`,
+    `recorded_at`, `actor` and `reason` are `None`.
+    """
+
+    seq: int | None
+    round: int | None
+    recorded_at: datetime | None
+    actor: str | None
+    reason: str | None
+    path: Path
+    op: str
+    _values: Callable[[], Values] = field(repr=False)
+
+    @property
+    def before(self) -> Any:
+        """The value before the change, folded when asked for; `MISSING` if there was none."""
+        return self._values()[0]
+
+    @property
+    def after(self) -> Any:
+        """The value after the change, folded when asked for; `MISSING` if there is none."""
+        return self._values()[1]
+
+    def __str__(self) -> str:
+        where = pointer(self.path) or "(order of keys)"
+        if self.op == "order":
+            return f"* {where}"
+        before, after = self._values()
+        if before is MISSING:
+            return f"+ {where}: {after!r}"
+        if after is MISSING:
+            return f"- {where}: {before!r}"
+        return f"~ {where}: {before!r} -> {after!r}"
+
+
+class Diff(Sequence[Change]):
+    """The changes that lead from one state to another, one for each attribute that differs."""
+
+    def __init__(self, before: dict[Any, Any], after: dict[Any, Any], journal: Journal) -> None:
+        self._before = before
+        self._codec = journal.codec
+        self.edits: list[Edit] = diff(before, after, journal.codec)
+        """What turns the one into the other, to be applied in order."""
+        ops: dict[bytes, tuple[Path, Op]] = {}
+        for edit in self.edits:
+            ops[journal.events.path_bytes(edit.path)] = (edit.path, edit.op)
+        self._changes = [
+            Change(
+                None,
+                None,
+                None,
+                None,
+                None,
+                path,
+                op.name.lower(),
+                _pair(look(before, path), look(after, path)),
+            )
+            for path, op in ops.values()
+        ]
+
+    def to_json_patch(self) -> list[dict[str, Any]]:
+        """Give the difference as a JSON Patch (RFC 6902), for the JSON form of the states."""
+        from eventstate.values.patch import json_patch
+
+        return json_patch(self._before, self.edits, self._codec)
+
+    @overload
+    def __getitem__(self, index: int) -> Change: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Change]: ...
+    def __getitem__(self, index: int | slice) -> Change | list[Change]:
+        return self._changes[index]
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self._changes)) or "(no difference)"
+
+    def __repr__(self) -> str:
+        return f"<Diff of {len(self)} changes: {', '.join(pointer(change.path) for change in self._changes)}>"
+
+
+class Blame(dict[Any, Change]):
+    """Each attribute's path with the change that last set it; a plain name finds a top-level attribute."""
+
+    def __missing__(self, key: Any) -> Change:
+        if isinstance(key, tuple):
+            raise KeyError(key)
+        return self[(key,)]
+
+
+def look(state: Mapping[Any, Any], path: Path) -> Any:
+    """Give the value at a path of dict keys, or `MISSING`."""
+    node: Any = state
+    for key in path:
+        if not isinstance(node, dict) or key not in node:
+            return MISSING
+        node = node[key]
+    return node
+
+
+class History:
+    """Reads what happened to attributes along one branch's lineage."""
+
+    def __init__(self, journal: Journal, branch: Branch) -> None:
+        self._journal = journal
+        self._branch = branch
+
+    def attribute(self, path: Path, upto: int) -> list[Change]:
+        """List the changes of an attribute, or of what is below it, oldest first."""
+        reader = self._journal.reader
+        found = list(reader.attribute(self._branch, upto, path))
+        fold = _AttributeFold(self._journal, [(owner, seq) for owner, seq, _, _ in found])
+        changes = []
+        commits = _Commits(self._journal)
+        for index, (owner, seq, op, where) in enumerate(found):
+            target = where if len(where) > len(path) else path
+            values = fold.lookup(index, target)
+            if len(where) < len(path) and self._journal.codec.same(*map(_hide_missing, values())):
+                continue  # what the attribute stands in was set anew, with the same value here
+            changes.append(_change(commits.of(owner, seq), seq, target, Op(op).name.lower(), values))
+        return changes
+
+    def notes(self, upto: int, name: str | None) -> Iterator[Note]:
+        """Walk the notes, or those of one name, oldest first."""
+        commits = _Commits(self._journal)
+        for owner, seq, event in self._journal.reader.notes(self._branch, upto):
+            title, data = self._journal.events.decode(event).value
+            if name is None or title == name:
+                commit = commits.of(owner, seq)
+                yield Note(seq, title, data, moment(commit.recorded_at), commit.actor, commit.reason)
+
+    def blame(self, state: dict[Any, Any], upto: int) -> Blame:
+        """Find, for each attribute of `state`, the event that last set it."""
+        last: dict[bytes, tuple[int, Branch, int]] = {}
+        encode = self._journal.events.path_bytes
+        for owner, seq, op, path in self._journal.reader.paths(self._branch, upto):
+            if op not in (Op.ORDER, Op.NOTE):
+                last[encode(path)] = (seq, owner, op)
+                if op == Op.DELETE and len(path) > 1:  # it may have left its dict empty
+                    last[encode(path[:-1]) + b"\xc1"] = (seq, owner, op)
+        commits = _Commits(self._journal)
+        found = Blame()
+        for path, empty in leaves(state):
+            prefixes = [encode(path[:depth]) for depth in range(1, len(path) + 1)]
+            if empty:
+                prefixes.append(prefixes[-1] + b"\xc1")
+            seq, owner, op = max((last[p] for p in prefixes if p in last), key=lambda item: item[0])
+            values = self._values_at(path, seq)
+            found[path] = _change(commits.of(owner, seq), seq, path, Op(op).name.lower(), values)
+        return found
+
+    def _values_at(self, path: Path, seq: int) -> Callable[[], Values]:
+        def values() -> Values:
+            found = list(self._journal.reader.attribute(self._branch, seq, path))
+            fold = _AttributeFold(self._journal, [(owner, number) for owner, number, _, _ in found])
+            return fold.values(len(found) - 1, path)
+
+        return values
+
+
+class _AttributeFold:
+    """Folds only the events that touch one attribute; walking its changes in order folds each once."""
+
+    def __init__(self, journal: Journal, events: list[tuple[Branch, int]]) -> None:
+        self._journal = journal
+        self._events = events
+        self._state: dict[Any, Any] = {}
+        self._done = 0
+
+    def lookup(self, index: int, path: Path) -> Callable[[], Values]:
+        return lambda: self.values(index, path)
+
+    def values(self, index: int, path: Path) -> Values:
+        copy = self._journal.codec.copy
+        before = look(self._at(index), path)
+        before = before if before is MISSING else copy(before)
+        after = look(self._at(index + 1), path)
+        return before, after if after is MISSING else copy(after)
+
+    def _at(self, count: int) -> dict[Any, Any]:
+        if count < self._done:
+            self._state, self._done = {}, 0
+        for owner, seq in self._events[self._done : count]:
+            apply(self._state, self._journal.reader.edit(owner, seq))
+            self._done += 1
+        return self._state
+
+
+class _Commits:
+    """Finds the commits of events that are asked for in order, mostly without a search."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._branches = journal.branches
+        self._last: CommitRow | None = None
+
+    def of(self, owner: Branch, seq: int) -> CommitRow:
+        last = self._last
+        if last is None or last.branch != owner.id or not last.version - last.events < seq <= last.version:
+            last = self._branches.commit_of(Point(owner, seq))
+            if last is None:
+                raise RuntimeError(f"event {seq} of branch {owner.id} belongs to no commit")
+            self._last = last
+        return last
+
+
+def leaves(state: dict[Any, Any]) -> Iterator[tuple[Path, bool]]:
+    """Walk the attributes of a state that hold no further ones: `(path, whether it is an empty dict)`."""
+    stack: list[tuple[Path, Any]] = [((key,), value) for key, value in reversed(state.items())]
+    while stack:
+        path, value = stack.pop()
+        if type(value) is dict and value:
+            stack.extend(((*path, key), child) for key, child in reversed(value.items()))
+        else:
+            yield path, type(value) is dict
+
+
+def _change(commit: CommitRow, seq: int, path: Path, op: str, values: Callable[[], Values]) -> Change:
+    return Change(
+        seq, commit.round, moment(commit.recorded_at), commit.actor, commit.reason, path, op, values
+    )
+
+
+def _pair(before: Any, after: Any) -> Callable[[], Values]:
+    return lambda: (before, after)
+
+
+def _hide_missing(value: Any) -> Any:
+    return (value,) if value is not MISSING else ()

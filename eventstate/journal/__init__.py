@@ -1,0 +1,1 @@
+"""The journal: the only rooms that know SQLite."""

@@ -1,0 +1,201 @@
+"""The write path: the only place that adds a commit."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from eventstate.errors import BranchExistsError, BranchNotFoundError, ConflictError, CorruptJournalError
+from eventstate.journal import chain
+from eventstate.journal import statements as sql
+from eventstate.journal.branches import Branches, Tip, View
+from eventstate.journal.events import weight
+from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventstate.journal.connection import Connection
+    from eventstate.journal.snapshots import Snapshots
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MAIN: Final = "main"
+
+
+class Appended(NamedTuple):
+    """What came of a draft."""
+
+    branch: Branch
+    commit: Commit
+    fresh: bool
+    """False if the draft's `commit_id` had been seen: then nothing was written."""
+
+
+class Appender:
+    """Turns drafts into commits.
+
+    Args:
+        clock: gives the time, with a zone.
+        entropy: gives so many random bytes.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        branches: Branches,
+        snapshots: Snapshots,
+        *,
+        clock: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._connection = connection
+        self._branches = branches
+        self._snapshots = snapshots
+        self._clock = clock
+        self._entropy = entropy
+
+    def append(
+        self, user_id: str, session_id: str, branch_name: str, draft: Draft, known: Branch | None = None
+    ) -> Appended:
+        """Write a commit with its events, whole or not at all.
+
+        The session and its first branch come into being with their first commit; with
+        `draft.fork`, the commit is the first of a new branch of that name.
+
+        Args:
+            user_id: whose session it is.
+            session_id: its name.
+            branch_name: the name of the branch.
+            draft: what to write.
+            known: the branch, if the caller has looked it up.
+
+        Raises:
+            ConflictError: the branch is not at `draft.base` any more.
+            BranchExistsError: the name of the fork or tag is taken.
+            BranchNotFoundError: there is no such branch.
+        """
+        with self._connection.write():
+            if draft.fork is not None:
+                branch = self._fork(branch_name, draft.fork)
+                tip = None
+            else:
+                branch = known or self._branch(user_id, session_id, branch_name)
+                tip = self._branches.tip(branch)
+                if draft.commit_id is not None:
+                    seen = self._branches.find_commit(branch, draft.commit_id)
+                    if seen is not None:
+                        return Appended(branch, seen, fresh=False)
+                self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}")
+            commit = self._commit(branch, tip, draft, (user_id, session_id))
+            first = row_id(branch.id, commit.version - commit.events + 1)
+            self._connection.many(
+                sql.ADD_EVENT, ((first + i, *event) for i, event in enumerate(draft.events))
+            )
+            self._connection.all(sql.ADD_COMMIT, commit)
+            if draft.tag is not None:
+                self._tag(branch, commit, draft.tag)
+            written = self._snapshots.write()
+        self._snapshots.written(written)
+        return Appended(branch, commit, fresh=True)
+
+    def _check_base(self, draft: Draft, tip: Tip | None, where: str) -> None:
+        version = tip.commit.version if tip is not None else 0
+        if draft.base is not None and draft.base != version:
+            raise ConflictError(
+                f"session {where}: expected version {draft.base}, but it is at {version}",
+                expected=draft.base,
+                actual=version,
+            )
+
+    def _branch(self, user_id: str, session_id: str, name: str) -> Branch:
+        session = self._branches.session(user_id, session_id)
+        branch = self._branches.find(session, name) if session is not None else None
+        if branch is not None:
+            return branch
+        if name != MAIN:
+            raise BranchNotFoundError(f"session {user_id!r}, {session_id!r}: no branch {name!r}")
+        if session is None:
+            session = self._insert(sql.ADD_SESSION, (user_id, session_id))
+        number = self._insert(sql.ADD_BRANCH, (session, MAIN, None, None, None, None, None))
+        return Branch(number, session, MAIN, None, 0, None, 0, None)
+
+    def _fork(self, name: str, fork: ForkPoint) -> Branch:
+        origin = fork.origin
+        if self._branches.find(origin.session, name) is not None:
+            raise BranchExistsError(f"a branch {name!r} exists in this session")
+        limit = self._branches.head(origin).number
+        number = self._insert(
+            sql.ADD_BRANCH,
+            (origin.session, name, fork.parent.id, fork.version, origin.id, limit, fork.round),
+        )
+        return Branch(number, origin.session, name, fork.parent, fork.version, origin, limit, fork.round)
+
+    def _insert(self, statement: str, values: tuple[object, ...]) -> int:
+        row = self._connection.one(statement, values)
+        if row is None:
+            raise CorruptJournalError(f"{self._connection.path}: nothing was inserted")
+        return int(row[0])
+
+    def _commit(self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]) -> Commit:
+        head = None if tip is None else tip.commit
+        last = self._connection.one(sql.LAST_COMMIT) or (0, 0, chain.EMPTY_CHAIN)
+        round_number = draft.round
+        if draft.auto_round:
+            highest = head if tip is not None and tip.is_latest else self._branches.latest(View(branch))
+            round_number = 1 if highest is None or highest.round is None else highest.round + 1
+        version = (head.version if head is not None else branch.parent_version) + len(draft.events)
+        number = head.number + 1 if head is not None else 1
+        if version > LOW or number > LOW:
+            raise OverflowError(f"branch {branch.name!r} is full: {LOW} versions")
+        commit = Commit(
+            id=row_id(branch.id, number),
+            position=last[0] + 1,
+            version=version,
+            events=len(draft.events),
+            weight=(head.weight if head is not None else 0) + sum(map(weight, draft.events)),
+            recorded_at=max(microseconds(self._clock()), last[1]),
+            kind=draft.kind,
+            round=round_number,
+            source=draft.source,
+            source_version=draft.source_version,
+            tag=draft.tag,
+            actor=draft.actor,
+            reason=draft.reason,
+            commit_id=draft.commit_id,
+            metadata=draft.metadata,
+            salt=self._entropy(chain.SALT_SIZE),
+            hash=b"",
+            chain=b"",
+        )
+        previous = head.hash if head is not None else self._first(branch, names)
+        hashed = chain.commit_hash(previous, commit, draft.events)
+        return commit._replace(hash=hashed, chain=chain.link(last[2], hashed))
+
+    def _first(self, branch: Branch, names: tuple[str, str]) -> bytes:
+        """Give what a branch's first commit follows on."""
+        if branch.origin is None:
+            return chain.genesis(*names)
+        origin = self._branches.get_commit(branch.origin, branch.origin_commit)
+        return chain.fork_start(origin.hash, branch.name, branch.origin_round)
+
+    def _tag(self, branch: Branch, commit: Commit, name: str) -> None:
+        if self._branches.find_tag(View(branch), name) is not None:
+            raise BranchExistsError(f"a tag {name!r} exists in branch {branch.name!r}")
+        row = (branch.id, name, commit.source, commit.source_version, commit.number)
+        self._connection.all(sql.ADD_TAG, row)
+
+
+def microseconds(moment: datetime) -> int:
+    """Count the microseconds from 1970-01-01 UTC to `moment`.
+
+    Raises:
+        ValueError: it has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()}: a time needs a zone, such as datetime.UTC")
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment(stamp: int) -> datetime:
+    """Give the time, in UTC, of so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=stamp)

@@ -1,0 +1,242 @@
+"""The one connection of a store: how it is opened, locked and closed, and what its errors are called."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import apsw
+
+from eventstate.errors import (
+    CorruptJournalError,
+    ReadOnlyError,
+    StorageError,
+    StoreBusyError,
+    StoreClosedError,
+)
+from eventstate.journal import statements as sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_OPEN: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+
+
+class Connection:
+    """A serialised apsw connection; each call is whole, and a write is one transaction.
+
+    Args:
+        path: the file, or `":memory:"`.
+        read_only: open without the right to write.
+        durability: `"full"` or `"normal"`.
+        timeout: seconds to wait for another process's write lock.
+        vfs: the name of a registered SQLite VFS; `None` for the system's.
+    """
+
+    def __init__(
+        self, path: str, *, read_only: bool, durability: str, timeout: float, vfs: str | None = None
+    ) -> None:
+        self.path = path
+        self.in_memory = path == ":memory:"
+        self.read_only = read_only
+        self.timeout = timeout
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._db: apsw.Connection | None = None
+        if not self.in_memory:
+            _refuse_unopenable(path, read_only=read_only)
+        try:
+            self._db = self._open(vfs)
+            # Else SQLite prepares a statement anew for each value, as a partial index might fit that one.
+            self._db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+            self._db.set_busy_timeout(int(timeout * 1000))
+            self._db.pragma("synchronous", "FULL" if durability == "full" else "NORMAL")
+            self._db.pragma("foreign_keys", value=True)
+            self._db.pragma("trusted_schema", value=False)
+            self._db.pragma("cell_size_check", value=True)
+        except apsw.Error as error:
+            self.close()
+            self._fail(error)
+
+    def _open(self, vfs: str | None) -> apsw.Connection:
+        if not self.read_only:
+            return apsw.Connection(self.path, flags=_OPEN, vfs=vfs)
+        db = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+        try:
+            db.pragma("user_version")
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            # A folder that can't hold the shared-memory file. With no WAL beside it, and nobody
+            # able to write one, the file alone is the whole journal.
+            db.close()
+            if Path(self.path + "-wal").exists() or vfs is not None:
+                raise
+            name = Path(self.path).absolute().as_uri() + "?immutable=1"
+            db = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        return db
+
+    @property
+    def inherited(self) -> bool:
+        """Whether it was opened by another process, of which this one is a fork."""
+        return self._pid != os.getpid()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._db is None
+
+    def close(self) -> None:
+        """Close the connection; a second time does nothing, and in a forked child it is only forgotten."""
+        if self.inherited:
+            return
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                db.close(force=True)
+
+    def all(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
+        """Run `statement` and give its rows."""
+        db = self._usable()
+        with self._lock:
+            try:
+                return db.execute(statement, tuple(values)).fetchall()
+            except (apsw.Error, UnicodeDecodeError, RecursionError) as error:
+                self._fail(error)
+
+    def one(self, statement: str, values: Iterable[Any] = ()) -> Any | None:
+        """Run `statement` and give its first row, or `None`."""
+        db = self._usable()
+        with self._lock:
+            try:
+                return db.execute(statement, tuple(values)).fetchone()
+            except (apsw.Error, UnicodeDecodeError) as error:
+                self._fail(error)
+
+    def many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run `statement` once for each of `rows`."""
+        db = self._usable()
+        with self._lock:
+            try:
+                db.executemany(statement, rows)
+            except apsw.Error as error:
+                self._fail(error)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[None]:
+        """Hold the write lock for the body, which is committed whole or not at all.
+
+        Raises:
+            ReadOnlyError: the store was opened read-only.
+            StoreBusyError: another process holds the lock for longer than the time-out.
+        """
+        if self.read_only:
+            raise ReadOnlyError(f"{self.path}: opened read-only")
+        db = self._usable()
+        with self._lock:
+            self._usable()
+            self.all(sql.BEGIN)
+            try:
+                yield
+                self.all(sql.COMMIT)
+            except BaseException:
+                self._roll_back(db)
+                raise
+
+    def _roll_back(self, db: apsw.Connection) -> None:
+        if not db.in_transaction:  # SQLite has already done so, as after a full disk
+            return
+        try:
+            db.execute(sql.ROLLBACK)
+        except apsw.Error:
+            # A transaction that can be neither ended nor continued: better closed than half.
+            self._db = None
+            db.close(force=True)
+            raise
+
+    def migrate(self, statement: str) -> None:
+        """Run a script of several statements."""
+        self.all(statement)
+
+    def pragma(self, name: str, value: Any = None) -> Any:
+        """Read or set a pragma, waiting for other processes as long as the time-out allows."""
+        db = self._usable()
+        deadline = time.monotonic() + self.timeout
+        while True:
+            with self._lock:
+                try:
+                    return db.pragma(name) if value is None else db.pragma(name, value)
+                except (
+                    apsw.BusyError
+                ) as error:  # SQLite does not wait by itself when the journal's mode changes
+                    if time.monotonic() > deadline:
+                        self._fail(error)
+                except apsw.Error as error:
+                    self._fail(error)
+            time.sleep(0.005)
+
+    def backup(self, target: str) -> None:
+        """Copy the whole database, as of now, into the new file `target`."""
+        db = self._usable()
+        with self._lock:
+            try:
+                copy = apsw.Connection(target)
+                try:
+                    with copy.backup("main", db, "main") as backup:
+                        backup.step(-1)
+                finally:
+                    copy.close()
+            except apsw.Error as error:
+                Path(target).unlink(missing_ok=True)
+                raise StorageError(f"{target}: {error}") from error
+
+    def _usable(self) -> apsw.Connection:
+        if self.inherited:
+            raise StoreClosedError(
+                f"{self.path}: opened by process {self._pid}; open the store again in this one"
+            )
+        if self._db is None:
+            raise StoreClosedError(f"{self.path}: the store is closed")
+        return self._db
+
+    def _fail(self, error: Exception) -> NoReturn:
+        """Raise the library's error for one of apsw's."""
+        text = f"{self.path}: {error}"
+        if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+            raise StoreBusyError(
+                f"{self.path}: another process kept the write lock for {self.timeout} s"
+            ) from error
+        if isinstance(error, apsw.NotADBError):
+            raise CorruptJournalError(f"{self.path}: not a database") from error
+        if isinstance(error, (apsw.CorruptError, UnicodeDecodeError, apsw.FormatError)):
+            raise CorruptJournalError(text) from error
+        if isinstance(error, (apsw.ReadOnlyError, apsw.PermissionsError)):
+            raise ReadOnlyError(text) from error
+        if isinstance(error, (apsw.ConnectionClosedError, apsw.ThreadingViolationError)):
+            raise StoreClosedError(text) from error
+        if isinstance(error, apsw.TooBigError):
+            raise StorageError(f"{self.path}: a value is larger than SQLite can hold: {error}") from error
+        raise StorageError(text) from error
+
+
+def _refuse_unopenable(path: str, *, read_only: bool) -> None:
+    """Say in plain words what SQLite would call `unable to open database file`."""
+    file = Path(path)
+    if file.is_dir():
+        raise StorageError(f"{path}: is a folder, not a file")
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"{path}: the folder {folder} does not exist")
+    if not file.exists():
+        if read_only:
+            raise StorageError(f"{path}: no such file")
+        if not os.access(folder, os.W_OK):
+            raise ReadOnlyError(f"{path}: no permission to make files in {folder}")
+    elif not file.is_file():
+        raise StorageError(f"{path}: is not a regular file")
+    elif not os.access(path, os.R_OK):
+        raise ReadOnlyError(f"{path}: no permission to read it")
+    elif not read_only and not os.access(path, os.W_OK):
+        raise ReadOnlyError(f"{path}: no permission to write it; open it with read_only=True")

@@ -1,0 +1,116 @@
+"""Edits to event rows and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from eventstate.errors import CorruptJournalError, UnsupportedValueError
+from eventstate.journal.records import Event
+from eventstate.values.delta import Edit, Op
+from eventstate.values.paths import Path, show
+
+if TYPE_CHECKING:
+    from eventstate.values.codec import Codec
+
+ROW_WEIGHT: Final = 32
+"""What a row costs beside its path and value, about, in bytes; it makes many small events count."""
+
+_CACHED_PATHS: Final = 4096
+
+
+class EventCodec:
+    """Encodes edits as event rows; paths, which repeat, are remembered.
+
+    A path is the bytes of its keys one after the other. MessagePack is prefix-free, so the paths
+    below an attribute are exactly those that begin with its bytes.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self._paths: dict[bytes, Path] = {}
+        self._names: dict[str, bytes] = {}
+
+    def encode(self, edit: Edit) -> Event:
+        """Give the row of `edit`.
+
+        Raises:
+            UnsupportedValueError: its value or a key can't be stored; the error has the full path.
+        """
+        try:
+            value = None if edit.op == Op.DELETE else self.codec.encode_stored(edit.value, edit.path)
+        except UnsupportedValueError as error:
+            raise _relocated(edit, error) from error
+        return Event(edit.op, self.path_bytes(edit.path), value)
+
+    def decode(self, event: Event) -> Edit:
+        """Give the edit of a row; its value is the caller's own.
+
+        Raises:
+            CorruptJournalError: the row is damaged.
+        """
+        op, path, value = event
+        return Edit(self.path(path), op, None if value is None else self.codec.decode(value))
+
+    def path_bytes(self, path: Path) -> bytes:
+        """Give the bytes of a path."""
+        if len(path) == 1 and type(path[0]) is str:
+            known = self._names.get(path[0])
+            if known is not None:
+                return known
+        for depth, key in enumerate(path):
+            if type(key) is not str:
+                self.codec.check_key(key, path[:depth])
+        data = b"".join(self.codec.encode(key, path) for key in path)
+        if len(path) == 1 and type(path[0]) is str and len(self._names) < _CACHED_PATHS:
+            self._names[path[0]] = data
+        return data
+
+    def path(self, data: bytes) -> Path:
+        """Give the path of its bytes.
+
+        Raises:
+            CorruptJournalError: they are no path.
+        """
+        path = self._paths.get(data)
+        if path is None:
+            path = self._read_path(data)
+            if len(self._paths) < _CACHED_PATHS:
+                self._paths[data] = path
+        return path
+
+    def _read_path(self, data: bytes) -> Path:
+        unpacker = msgpack.Unpacker(max_buffer_size=max(len(data), 1))
+        unpacker.feed(data)
+        keys: list[Any] = []
+        at = 0
+        try:
+            while at < len(data):
+                unpacker.skip()
+                end = unpacker.tell()
+                keys.append(self.codec.decode(data[at:end]))
+                at = end
+            hash(tuple(keys))
+        except (msgpack.UnpackException, ValueError, TypeError) as error:
+            raise CorruptJournalError(f"undecodable path of {len(data)} bytes: {error!r}") from error
+        return tuple(keys)
+
+
+def weight(event: Event) -> int:
+    """Tell about how many bytes the row of `event` takes."""
+    return ROW_WEIGHT + len(event.path) + (0 if event.value is None else len(event.value))
+
+
+def _relocated(edit: Edit, error: UnsupportedValueError) -> UnsupportedValueError:
+    """Turn a path into the edit's value into a path into the state."""
+    path, op, value = edit.path, edit.op, edit.value
+    rest = error.path[len(path) :]
+    if op == Op.WITHIN and rest[:1] == (2,):
+        path, op, value = (*path, *value[0]), Op(value[1]), value[2]
+        rest = rest[1:]
+    if op == Op.SPLICE and len(rest) > 1:
+        rest = (value[0] + rest[1], *rest[2:])
+    where = (*path, *rest)
+    reason = str(error).partition(": ")[2]
+    return UnsupportedValueError(f"{show(where)}: {reason}", path=where)

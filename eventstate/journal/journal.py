@@ -1,0 +1,113 @@
+"""The journal: one file, its write path, its read path and its newest states."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from eventstate.journal.append import Appended, Appender
+from eventstate.journal.branches import Branches, Point
+from eventstate.journal.connection import Connection
+from eventstate.journal.events import EventCodec, weight
+from eventstate.journal.heads import Head, Heads
+from eventstate.journal.read import Reader, segments
+from eventstate.journal.schema import prepare
+from eventstate.journal.snapshots import MAX_LINEAGE, Snapshots
+from eventstate.values.codec import Codec
+from eventstate.values.delta import apply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from eventstate.journal.records import Branch, Commit, Draft
+    from eventstate.values.registry import TypeRegistry
+
+Durability = Literal["full", "normal"]
+
+
+class Journal:
+    """What the library's nouns stand on; see `eventstate.store.StateStore` for the arguments."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability,
+        read_only: bool,
+        timeout: float,
+        cache_bytes: int,
+        snapshot_every: int | None,
+        types: TypeRegistry,
+        clock: Callable[[], datetime],
+        entropy: Callable[[int], bytes],
+        vfs: str | None,
+    ) -> None:
+        self.codec = Codec(types)
+        self.events = EventCodec(self.codec)
+        self.connection = Connection(
+            os.fspath(path), read_only=read_only, durability=durability, timeout=timeout, vfs=vfs
+        )
+        self.branches = Branches(self.connection)
+        self.snapshots = Snapshots(self.connection, self.codec, every=snapshot_every)
+        self.reader = Reader(self.connection, self.branches, self.snapshots, self.events)
+        self.appender = Appender(self.connection, self.branches, self.snapshots, clock=clock, entropy=entropy)
+        self.heads = Heads(cache_bytes)
+        try:
+            prepare(self.connection)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def take_head(self, branch: Branch, commit: Commit) -> Head:
+        """Give the state at a branch's newest `commit`; the caller owns it until `put_head`."""
+        head = self.heads.take(branch)
+        if head is None or head.commit.number > commit.number:
+            return self._load_head(branch, commit)
+        if head.commit.number < commit.number:  # another process, or another head's owner, was here
+            self.reader.advance(head.state, branch, head.commit.version, commit.version)
+            head.size += max(commit.weight - head.commit.weight, 0)
+            head.commit = commit
+        return head
+
+    def put_head(self, head: Head) -> None:
+        """Give a head back, as it was taken or after `advance_head`."""
+        self.heads.put(head)
+
+    def advance_head(self, head: Head, appended: Appended, draft: Draft) -> None:
+        """Bring a taken head to the commit that was just made of `draft`, and put it back."""
+        for event in draft.events:
+            apply(head.state, self.events.decode(event))
+        head.size += sum(map(weight, draft.events))
+        head.commit = appended.commit
+        head.marks = self.snapshots.consider(head.branch, head.commit, head.state, head.marks)
+        self.heads.put(head)
+
+    def _load_head(self, branch: Branch, commit: Commit) -> Head:
+        state = self.reader.state(Point(branch, commit.version))
+        marks = self.snapshots.marks(branch)
+        head = Head(branch, commit, state, marks.head.size + commit.weight - marks.head.weight, marks)
+        if len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number:
+            self.snapshots.flatten(branch, commit, state)
+        return head
+
+    def drop_snapshots(self) -> None:
+        """Drop all snapshots."""
+        with self.connection.write():
+            self.snapshots.drop()
+        for _ in self.heads.drain():  # what the heads know of snapshots is void
+            pass
+
+    def close(self) -> None:
+        """Write the heads' snapshots and close the file; a second time does nothing."""
+        if self.connection.closed or self.connection.inherited:
+            return
+        try:
+            for head in self.heads.drain():
+                self.snapshots.refresh(head.branch, head.commit, head.state, head.marks)
+            if self.snapshots.pending and not self.connection.read_only:
+                with self.connection.write():
+                    written = self.snapshots.write()
+                self.snapshots.written(written)
+        finally:
+            self.connection.close()

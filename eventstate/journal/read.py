@@ -1,0 +1,139 @@
+"""The read path: events of a lineage, and the states that they fold to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from eventstate.errors import CorruptJournalError
+from eventstate.journal import statements as sql
+from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
+from eventstate.values.delta import Edit, apply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from eventstate.journal.branches import Branches, Point
+    from eventstate.journal.connection import Connection
+    from eventstate.journal.events import EventCodec
+    from eventstate.journal.snapshots import Snapshots
+    from eventstate.values.paths import Path
+
+_PAGE: Final = 4096
+
+
+class Reader:
+    """Reads events and folds states; a state that it gives is the caller's own."""
+
+    def __init__(
+        self, connection: Connection, branches: Branches, snapshots: Snapshots, events: EventCodec
+    ) -> None:
+        self._connection = connection
+        self._branches = branches
+        self._snapshots = snapshots
+        self._codec = events
+
+    def state(self, point: Point) -> dict[Any, Any]:
+        """Fold the state at a version, from the nearest snapshot before it."""
+        snapshot = self._snapshots.nearest(point)
+        state, start = ({}, 0) if snapshot is None else (snapshot.state, snapshot.version)
+        return self.advance(state, point.branch, start, point.version)
+
+    def advance(self, state: dict[Any, Any], branch: Branch, after: int, upto: int) -> dict[Any, Any]:
+        """Apply to `state`, in place, a branch's events after one version up to another."""
+        decode = self._codec.decode
+        for owner, seq, event in self.events(branch, after, upto):
+            try:
+                apply(state, decode(event))
+            except CorruptJournalError as error:
+                raise CorruptJournalError(f"{self.place(owner, seq)}: {error}") from error
+        return state
+
+    def events(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Event]]:
+        """Walk a lineage's events after one version up to another: `(owner, seq, event)`, read in pages.
+
+        Raises:
+            CorruptJournalError: one is missing.
+        """
+        seq = after
+        for owner, low, high in segments(branch, after, upto):
+            start = low
+            while start < high:
+                rows = self._connection.all(
+                    sql.LIST_EVENTS, (row_id(owner.id, start), row_id(owner.id, high), _PAGE)
+                )
+                for number, op, path, value in rows:
+                    seq += 1
+                    if number & LOW != seq:
+                        raise CorruptJournalError(f"{self.place(owner, seq)}: missing")
+                    yield owner, seq, Event(op, path, value)
+                if len(rows) < _PAGE:
+                    break
+                start = seq
+            if seq != high:
+                raise CorruptJournalError(f"{self.place(owner, seq + 1)}: missing")
+
+    def commit_events(self, commit: Commit) -> list[Event]:
+        """Give the events of one commit."""
+        last = row_id(commit.branch, commit.version)
+        rows = self._connection.all(sql.LIST_EVENTS, (last - commit.events, last, max(commit.events, 1)))
+        return [Event(op, path, value) for _, op, path, value in rows]
+
+    def edit(self, owner: Branch, seq: int) -> Edit:
+        """Give one event of a branch, decoded."""
+        row = self._connection.one(sql.GET_EVENT, (row_id(owner.id, seq),))
+        if row is None:
+            raise CorruptJournalError(f"{self.place(owner, seq)}: missing")
+        return self._codec.decode(Event._make(row))
+
+    def paths(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, int, Path]]:
+        """Walk a lineage's events without their values: `(owner, seq, op, path)`."""
+        for owner, low, high in segments(branch, 0, upto):
+            for number, op, path in self._connection.all(
+                sql.LIST_PATHS, (row_id(owner.id, low), row_id(owner.id, high))
+            ):
+                yield owner, number & LOW, op, self._codec.path(path)
+
+    def attribute(self, branch: Branch, upto: int, path: Path) -> Iterator[tuple[Branch, int, int, Path]]:
+        """Walk the changes of an attribute, of what is below it and of what it stands in."""
+        data = self._codec.path_bytes(path)
+        above = [self._codec.path_bytes(path[:depth]) for depth in range(1, len(path))]
+        # No path is deeper than 200 keys, so none below the attribute sorts after this.
+        bounds = (data, data + b"\xff" * 256)
+        statement = sql.list_attribute(len(above))
+        for owner, low, high in segments(branch, 0, upto):
+            rows = self._connection.all(
+                statement, (row_id(owner.id, low), row_id(owner.id, high), *bounds, *above)
+            )
+            for number, op, where in rows:
+                yield owner, number & LOW, op, self._codec.path(where)
+
+    def notes(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Event]]:
+        """Walk a lineage's notes: `(owner, seq, event)`."""
+        for owner, low, high in segments(branch, 0, upto):
+            for number, op, path, value in self._connection.all(
+                sql.LIST_NOTES, (row_id(owner.id, low), row_id(owner.id, high))
+            ):
+                yield owner, number & LOW, Event(op, path, value)
+
+    def changed(self, branch: Branch, after: int, upto: int) -> bool:
+        """Say whether the events after one version up to another change the state: notes do not."""
+        return any(
+            self._connection.one(sql.ANY_CHANGE, (row_id(owner.id, low), row_id(owner.id, high))) is not None
+            for owner, low, high in segments(branch, after, upto)
+        )
+
+    def place(self, owner: Branch, seq: int) -> str:
+        """Say in words where an event stands."""
+        return f"{self._connection.path}: session {owner.session}, branch {owner.name!r}, event {seq}"
+
+
+def segments(branch: Branch, after: int, upto: int) -> list[tuple[Branch, int, int]]:
+    """Split a lineage's versions into runs `(owner, after, upto)` of a branch's own events, oldest first."""
+    runs: list[tuple[Branch, int, int]] = []
+    at: Branch | None = branch
+    while at is not None and upto > after:
+        low = max(after, at.parent_version)
+        if upto > low:
+            runs.append((at, low, upto))
+        upto, at = min(upto, at.parent_version), at.parent
+    return runs[::-1]

@@ -1,0 +1,77 @@
+"""The journal's format: numbered migrations in `schema/`, and what is checked before a file is used."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from eventstate.journal.connection import Connection
+
+APPLICATION_ID: Final = 0x45765374  # "EvSt"
+PAGE_SIZE: Final = 4096
+
+
+def migrations() -> list[str]:
+    """Give the migrations' SQL, the first one making format 1."""
+    folder: Traversable = resources.files("eventstate") / "_schema"
+    if not folder.is_dir():  # an editable install: the folder stands beside the package
+        folder = Path(__file__).parents[2] / "schema"
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
+    return [file.read_text("utf-8") for file in files]
+
+
+def prepare(connection: Connection) -> None:
+    """Make a new file a journal, bring an old one up to date, and refuse what is neither.
+
+    Raises:
+        CorruptJournalError: another program's database, or a damaged one.
+        NewerFormatError: the file was written by a newer eventstate.
+        ReadOnlyError: it would have to be migrated, but is opened read-only.
+    """
+    steps = migrations()
+    version = _version(connection, len(steps))
+    if connection.read_only:
+        if version == len(steps):
+            return
+        raise ReadOnlyError(
+            f"{connection.path}: format {version} has to be migrated; open it for writing once"
+        )
+    if version == 0:
+        connection.pragma("page_size", PAGE_SIZE)
+        connection.pragma("auto_vacuum", "INCREMENTAL")
+    if version < len(steps):
+        _migrate(connection, steps)
+    if not connection.in_memory:
+        connection.pragma("journal_mode", "wal")
+
+
+def _migrate(connection: Connection, steps: list[str]) -> None:
+    with connection.write():
+        for number in range(
+            _version(connection, len(steps)), len(steps)
+        ):  # another process may have been faster
+            connection.migrate(steps[number])
+            connection.pragma("user_version", number + 1)
+            connection.pragma("application_id", APPLICATION_ID)
+
+
+def _version(connection: Connection, newest: int) -> int:
+    """Read the file's format; 0 for an empty file."""
+    application, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if application == APPLICATION_ID:
+        if version > newest:
+            raise NewerFormatError(
+                f"{connection.path}: written in format {version}; this eventstate knows up to {newest}"
+            )
+        return int(version)
+    if application or version or connection.pragma("schema_version"):
+        raise CorruptJournalError(f"{connection.path}: a database, but no journal of eventstate")
+    return 0

@@ -1,0 +1,136 @@
+"""Every statement of SQL that the library runs, beside the migrations in `schema/`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eventstate.journal.records import Commit
+
+_COMMIT: Final = ", ".join(Commit._fields)
+_HOLES: Final = ", ".join("?" * len(Commit._fields))
+_BRANCH: Final = "id, session, name, parent, parent_version, origin, origin_commit, origin_round"
+
+# Connection
+BEGIN: Final = "BEGIN IMMEDIATE"
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+
+# Sessions and branches
+FIND_SESSION: Final = "SELECT id FROM sessions WHERE user_id = ? AND session_id = ?"
+ADD_SESSION: Final = "INSERT INTO sessions (user_id, session_id) VALUES (?, ?) RETURNING id"
+SESSION_NAMES: Final = "SELECT user_id, session_id FROM sessions WHERE id = ?"
+
+
+def list_sessions(*, by_user: bool, first: bool) -> str:
+    """Give the statement for a page of sessions, of one user or of all, from the first or after a name."""
+    if by_user:
+        where = "WHERE user_id = ?" if first else "WHERE user_id = ? AND session_id > ?"
+    else:
+        where = "" if first else "WHERE (user_id, session_id) > (?, ?)"
+    return f"SELECT id, user_id, session_id FROM sessions {where} ORDER BY user_id, session_id LIMIT ?"
+
+
+FIND_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE session = ? AND name = ?"
+GET_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE id = ?"
+LIST_BRANCHES: Final = "SELECT name FROM branches WHERE session = ? ORDER BY id"
+LIST_BRANCH_IDS: Final = "SELECT id FROM branches ORDER BY id"
+ADD_BRANCH: Final = f"""
+    INSERT INTO branches ({_BRANCH}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+
+# Commits
+HEAD_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
+TIP: Final = f"""
+    SELECT {_COMMIT}, (
+        SELECT max(id) FROM commits WHERE branch = ?1
+        AND round = (SELECT max(round) FROM commits WHERE branch = ?1 AND round IS NOT NULL))
+    FROM commits WHERE id BETWEEN ?2 AND ?3 ORDER BY id DESC LIMIT 1"""
+GET_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id = ?"
+COMMIT_AT_POSITION: Final = f"SELECT {_COMMIT} FROM commits WHERE position = ?"
+STAMP: Final = "SELECT version, recorded_at FROM commits WHERE id = ?"
+LAST_COMMIT: Final = "SELECT position, recorded_at, chain FROM commits ORDER BY position DESC LIMIT 1"
+SEEN_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE branch = ? AND commit_id = ?"
+ADD_COMMIT: Final = f"INSERT INTO commits ({_COMMIT}) VALUES ({_HOLES})"
+LIST_COMMITS: Final = f"SELECT {_COMMIT} FROM commits WHERE position > ? ORDER BY position LIMIT ?"
+COUNT_COMMITS: Final = "SELECT count(*) FROM commits"
+FIND_ROUND: Final = f"""
+    SELECT {_COMMIT} FROM commits
+    WHERE branch = ? AND round = ? AND id <= ? ORDER BY id DESC LIMIT 1"""
+HIGHEST_ROUND: Final = f"""
+    SELECT {_COMMIT} FROM commits
+    WHERE branch = ? AND round <= ? AND id <= ? ORDER BY round DESC, id DESC LIMIT 1"""
+ROUND_BEFORE: Final = f"""
+    SELECT {_COMMIT} FROM commits
+    WHERE id BETWEEN ? AND ? AND version <= ? AND round IS NOT NULL ORDER BY id DESC LIMIT 1"""
+LIST_ROUNDS: Final = """
+    SELECT round, max(id) FROM commits
+    WHERE branch = ? AND round BETWEEN ? AND ? AND id <= ? GROUP BY round ORDER BY round LIMIT ?"""
+LIST_ROUNDS_BACKWARDS: Final = LIST_ROUNDS.replace("ORDER BY round", "ORDER BY round DESC")
+LIST_MERGES: Final = """
+    SELECT source, source_version FROM commits
+    WHERE branch = ? AND source IS NOT NULL AND kind = 'merge' AND version <= ?"""
+
+# Events
+ADD_EVENT: Final = "INSERT INTO events (id, op, path, value) VALUES (?, ?, ?, ?)"
+LIST_EVENTS: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+LIST_PATHS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? ORDER BY id"
+LIST_NOTES: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? AND op = 6 ORDER BY id"
+GET_EVENT: Final = "SELECT op, path, value FROM events WHERE id = ?"
+ANY_CHANGE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op <> 6 LIMIT 1"
+
+
+# An attribute's events: of itself and what is below it (one range of paths), and of what is above it.
+def list_attribute(ancestors: int) -> str:
+    """Give the statement for an attribute that has so many ancestors."""
+    above = f" OR path IN ({', '.join('?' * ancestors)})" if ancestors else ""
+    return f"""
+        SELECT id, op, path FROM events
+        WHERE id > ? AND id <= ? AND op < 5 AND (path >= ? AND path < ?{above}) ORDER BY id"""
+
+
+# Tags
+ADD_TAG: Final = "INSERT INTO tags (branch, name, source, version, number) VALUES (?, ?, ?, ?, ?)"
+FIND_TAG: Final = "SELECT source, version FROM tags WHERE branch = ? AND name = ? AND number <= ?"
+LIST_TAGS: Final = (
+    "SELECT name, source, version FROM tags WHERE branch = ? AND number <= ? ORDER BY version, name"
+)
+
+# Snapshots
+FIND_SNAPSHOT: Final = """
+    SELECT id, number, weight, size, digest, data FROM snapshots
+    WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"""
+LIST_SNAPSHOTS: Final = "SELECT id FROM snapshots WHERE id BETWEEN ? AND ? ORDER BY id"
+LAST_SNAPSHOT: Final = """
+    SELECT id, number, weight, size FROM snapshots
+    WHERE id BETWEEN ? AND ? AND head <= ? ORDER BY id DESC LIMIT 1"""
+ADD_SNAPSHOT: Final = """
+    INSERT INTO snapshots (id, head, number, weight, size, digest, data) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE
+    SET head = min(head, excluded.head), digest = excluded.digest, data = excluded.data"""
+DROP_HEAD_SNAPSHOTS: Final = "DELETE FROM snapshots WHERE id BETWEEN ? AND ? AND head = 1"
+DROP_SNAPSHOTS: Final = "DELETE FROM snapshots"
+
+# What verify and stats look at
+INTEGRITY_CHECK: Final = "PRAGMA integrity_check"
+FOREIGN_KEY_CHECK: Final = "PRAGMA foreign_key_check"
+STRAY_EVENTS: Final = """
+    SELECT id FROM events WHERE NOT EXISTS (
+        SELECT 1 FROM branches WHERE branches.id = events.id >> 32
+        AND (events.id & 4294967295) > coalesce(parent_version, 0)
+        AND (events.id & 4294967295) <= (
+            SELECT version FROM commits
+            WHERE commits.id BETWEEN branches.id << 32 AND branches.id << 32 | 4294967295
+            ORDER BY commits.id DESC LIMIT 1))
+    ORDER BY id LIMIT 1000"""
+ALL_TAGS: Final = "SELECT branch, name, source, version, number FROM tags ORDER BY branch, name"
+LOST_TAGS: Final = """
+    SELECT (SELECT count(*) FROM commits WHERE kind = 'tag') - (SELECT count(*) FROM tags)"""
+STATS: Final = """
+    SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM branches), (SELECT count(*) FROM commits),
+        events.count, events.payload, snapshots.count, snapshots.size, snapshots.stored,
+        (SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()),
+        (SELECT freelist_count * page_size FROM pragma_freelist_count(), pragma_page_size())
+    FROM
+        (SELECT count(*) AS count, coalesce(sum(length(path) + coalesce(length(value), 0)), 0) AS payload
+            FROM events) AS events,
+        (SELECT count(*) AS count, coalesce(sum(size), 0) AS size, coalesce(sum(length(data)), 0) AS stored
+            FROM snapshots) AS snapshots"""

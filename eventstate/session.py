@@ -1,0 +1,274 @@
+"""A session: the unit of order and consistency, and one branch of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+from eventstate.commits import CommitKeywords, CommitOptions, check_text
+from eventstate.editing import editing
+from eventstate.errors import EventStateError, InvalidStateError, RoundNotFoundError
+from eventstate.history import Round, look
+from eventstate.journal.branches import Point, View
+from eventstate.journal.records import ForkPoint
+from eventstate.merge import MergeResult, Resolver, Unresolved, common_past, merged
+from eventstate.past import Past
+from eventstate.values.delta import MISSING, Edit, diff
+from eventstate.values.paths import Path, as_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from eventstate.timeline import At
+    from eventstate.writer import Opened
+
+
+class Session(Past):
+    """One branch of a session; made by `StateStore.session`, which writes nothing."""
+
+    def save(self, state: Any, **options: Unpack[CommitKeywords]) -> Round:
+        """Make `state` the state, as a new round; only the difference is journaled.
+
+        Args:
+            state: a dict, or an instance of the session's model.
+            **options: see `CommitOptions`.
+
+        Returns:
+            The new round; the latest one if nothing was to be written.
+
+        Raises:
+            UnsupportedValueError: the state holds what could not come back exactly.
+            InvalidStateError: it is no dict, or not what the model asks for.
+            ConflictError: the branch is not at `expected_version`.
+        """
+        plain = self._dumped(state)
+        return self._writer.commit(
+            "save", CommitOptions(**options), lambda opened: diff(opened.state, plain, self._journal.codec)
+        )
+
+    @contextlib.contextmanager
+    def round(
+        self, *, on_error: Literal["discard", "keep"] = "discard", **options: Unpack[CommitKeywords]
+    ) -> Iterator[Any]:
+        """Edit the latest state live; the changes are committed as one round when the body ends.
+
+        An exception in the body discards them, and is raised again.
+
+        Args:
+            on_error: `"keep"` commits what was done before the exception; the round's kind is
+                then `interrupted`.
+            **options: see `CommitOptions`.
+
+        Raises:
+            ConflictError: the branch moved while the body ran; nothing was written.
+        """
+        if on_error not in ("discard", "keep"):
+            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        checked = CommitOptions(**options)
+        opened = self._writer.open()
+        try:
+            self._writer.expect(opened, checked)
+            with editing(opened, self._journal.codec, self._model) as live:
+                try:
+                    yield live.root
+                except BaseException as error:
+                    if on_error == "keep":
+                        try:
+                            self._writer.finish("interrupted", checked, opened, live.edits())
+                        except EventStateError as failure:  # a cancellation has to go on as one
+                            error.add_note(f"what was done could not be kept: {failure}")
+                    raise
+                self._writer.finish("round", checked, opened, live.edits())
+        finally:
+            self._writer.close(opened)
+
+    def update(self, change: Callable[[Any], object], **options: Unpack[CommitKeywords]) -> Round:
+        """Edit the latest state live with `change`, as one round, again on each conflict.
+
+        Args:
+            change: gets the live state; it may be called more than once, and its result is not used.
+            **options: see `CommitOptions`; with `expected_version` a conflict is not tried again.
+
+        Raises:
+            ConflictError: the branch is not at `expected_version`.
+        """
+
+        def edits(opened: Opened) -> list[Edit]:
+            with editing(opened, self._journal.codec, self._model) as live:
+                change(live.root)
+                return live.edits()
+
+        return self._writer.commit("update", CommitOptions(**options), edits)
+
+    def note(
+        self, name: str, data: Any = None, *, actor: str | None = None, reason: str | None = None
+    ) -> int:
+        """Journal a fact that changes no state, such as a tool called; inside a round too.
+
+        Returns:
+            The version that the note has.
+        """
+        check_text(name, "name")
+        return self._writer.note(name, data, CommitOptions(actor=actor, reason=reason))
+
+    def rollback(
+        self, at: At, *, paths: Iterable[Any] | None = None, **options: Unpack[CommitKeywords]
+    ) -> Round:
+        """Make an earlier state the newest, as a new round; nothing is taken out of the history.
+
+        Args:
+            at: what to go back to.
+            paths: only these attributes, each a name or a tuple of keys; the others stay.
+            **options: see `CommitOptions`.
+
+        Raises:
+            RoundNotFoundError: there is no such round, tag or moment.
+        """
+        target = self._plain(at)
+        chosen = (
+            None
+            if paths is None
+            else [as_path(path) for path in ([paths] if isinstance(paths, str) else paths)]
+        )
+
+        def edits(opened: Opened) -> list[Edit]:
+            codec = self._journal.codec
+            if chosen is None:
+                return diff(opened.state, target, codec)
+            state = codec.copy(opened.latest)
+            for path in chosen:
+                _transplant(state, target, path)
+            return diff(opened.state, state, codec)
+
+        return self._writer.commit("rollback", CommitOptions(**options), edits)
+
+    def undo(self, **options: Unpack[CommitKeywords]) -> Round:
+        """Take the last round back, as a new round; undoing that brings it back.
+
+        Raises:
+            RoundNotFoundError: there is no round.
+        """
+
+        def edits(opened: Opened) -> list[Edit]:
+            branch = self._writer.branch()
+            commit = self._journal.branches.latest(View(branch))
+            if commit is None:
+                raise RoundNotFoundError(f"{self!r}: no round to undo")
+            point = self._writer.timeline(branch).before(commit)
+            target = {} if point is None else self._journal.reader.state(point)
+            return diff(opened.state, target, self._journal.codec)
+
+        return self._writer.commit("undo", CommitOptions(**options), edits)
+
+    def fork(
+        self,
+        name: str,
+        at: At | None = None,
+        *,
+        version: int | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+    ) -> Session:
+        """Start a branch at a point of this one, whose past it shares; nothing is copied.
+
+        Raises:
+            BranchExistsError: the session has a branch of that name.
+            RoundNotFoundError: there is no such point.
+        """
+        check_text(name, "branch")
+        branch = self._writer.branch()
+        point, ceiling = self._writer.timeline(branch).locate(at, version)
+        start = self._journal.branches.owner(point)
+        draft = self._writer.mark("fork", CommitOptions(actor=actor, reason=reason), start)
+        fork = ForkPoint(name, start.branch, start.version, branch, ceiling)
+        self._writer.append(draft._replace(fork=fork), name)
+        return Session(self._journal, self.user_id, self.session_id, name, self._model)
+
+    def merge(
+        self, other: Session, resolve: Resolver | None = None, **options: Unpack[CommitKeywords]
+    ) -> MergeResult:
+        """Bring the other branch's changes since the common past into this one, attribute by attribute.
+
+        Args:
+            other: a branch of the same session.
+            resolve: gets each `MergeConflict` and gives the value that the attribute shall have,
+                or `MISSING` to leave it out. Without it, conflicts are returned and nothing is written.
+            **options: see `CommitOptions`.
+
+        Returns:
+            The new round, or the conflicts.
+        """
+        if (other._journal, other.user_id, other.session_id) != (
+            self._journal,
+            self.user_id,
+            self.session_id,
+        ):
+            raise ValueError(f"{other!r} is no branch of {self!r}")
+        if other.branch == self.branch:
+            raise ValueError(f"{self!r} can't be merged with itself")
+        branches, reader = self._journal.branches, self._journal.reader
+        branch, their_branch = self._writer.branch(), other._writer.branch()
+
+        def edits(opened: Opened) -> list[Edit]:
+            point = branches.latest_point(View(their_branch))
+            theirs = branches.owner(point if point is not None else Point(their_branch, 0))
+            base = common_past(self._journal, Point(branch, opened.version), theirs)
+            opened.source = theirs
+            states = (reader.state(base), opened.latest, reader.state(theirs))
+            return diff(opened.state, merged(self._journal.codec, *states, resolve), self._journal.codec)
+
+        try:
+            return MergeResult(self._writer.commit("merge", CommitOptions(**options), edits))
+        except Unresolved as stopped:
+            return MergeResult(None, stopped.conflicts)
+
+    @contextlib.contextmanager
+    def what_if(self, at: At | None = None) -> Iterator[Any]:
+        """Try things on a copy of a state; nothing is journaled."""
+        state = self.state(at)
+        yield {} if state is None and self._model is None else state
+
+    def tag(
+        self,
+        name: str,
+        at: At | None = None,
+        *,
+        version: int | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Name a point; the tag stays there whatever comes later.
+
+        Raises:
+            BranchExistsError: the tag exists.
+            RoundNotFoundError: there is no such point.
+        """
+        check_text(name, "tag")
+        branch = self._writer.branch()
+        point = self._journal.branches.owner(self._writer.timeline(branch).resolve(at, version))
+        self._writer.append(
+            self._writer.mark("tag", CommitOptions(actor=actor, reason=reason), point)._replace(tag=name)
+        )
+
+    def _dumped(self, state: Any) -> dict[Any, Any]:
+        if self._model is not None:
+            return self._model.dump(state)
+        if not isinstance(state, dict):
+            raise InvalidStateError(f"a state is a dict, not {type(state).__name__}")
+        return state
+
+
+def _transplant(state: dict[Any, Any], target: dict[Any, Any], path: Path) -> None:
+    """Give the attribute at `path` of `state` the value that it has in `target`, or take it out."""
+    value = look(target, path)
+    for depth in range(1, len(path)):
+        parent = look(state, path[:depth])
+        if type(parent) is not dict:
+            if value is MISSING:
+                return
+            look(state, path[: depth - 1])[path[depth - 1]] = {}
+    parent = look(state, path[:-1])
+    if value is MISSING:
+        parent.pop(path[-1], None)
+    else:
+        parent[path[-1]] = value

@@ -1,0 +1,281 @@
+"""The store: one journal, its sessions, and what concerns them all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from eventstate.commits import check_text
+from eventstate.errors import CorruptJournalError
+from eventstate.history import Commit
+from eventstate.journal import statements as sql
+from eventstate.journal.append import MAIN, moment
+from eventstate.journal.branches import View
+from eventstate.journal.journal import Durability, Journal
+from eventstate.journal.records import Commit as CommitRow
+from eventstate.session import Session
+from eventstate.values.registry import TypeRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from pydantic import BaseModel
+    from sqlite_utils import Database
+
+    from eventstate.verify import VerifyReport
+
+_PAGE = 256
+MEMORY = ":memory:"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A session as `StateStore.sessions` lists it: what its first branch says of it."""
+
+    user_id: str
+    session_id: str
+    branches: int
+    version: int
+    round: int | None
+    """The highest round of `main`."""
+    recorded_at: datetime
+    """Of the newest commit of `main`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What a store holds; sizes in bytes."""
+
+    sessions: int
+    branches: int
+    commits: int
+    events: int
+    payload: int
+    """Of the events' paths and values."""
+    snapshots: int
+    snapshot_size: int
+    """Of the snapshots' states, packed."""
+    snapshot_stored: int
+    """Of the same, compressed, as they stand in the file."""
+    file: int
+    """Of the database's pages."""
+    free: int
+    """Of the pages that hold nothing."""
+    cached: int
+    """Branches whose newest state is in memory."""
+    cache_hits: int
+    cache_misses: int
+
+
+def _file_name(path: str | os.PathLike[str]) -> str:
+    name = os.fspath(path)
+    if not isinstance(name, str):
+        raise TypeError(f"path is a string or a path of strings, not {path!r}")
+    if not name or "\0" in name or name == MEMORY:
+        raise ValueError(f"{name!r} can't be a file's name")
+    return name
+
+
+class StateStore:
+    """An event-sourced state store in one SQLite file.
+
+    Args:
+        path: the file, made if it is not there; or `":memory:"`.
+        durability: `"full"`: an acknowledged commit survives a power cut, at one fsync a commit;
+            `"normal"`: the newest commits may be lost then, never consistency.
+        read_only: open without the right to write.
+        timeout: seconds to wait for another process's commit.
+        types: the caller's own types that states may hold.
+        cache_bytes: how much of the newest states is kept in memory, by their packed size.
+        snapshot_every: keep a snapshot after so many commits of a branch, beside those that the
+            sizes ask for.
+        clock: gives the time of a commit, with a time zone.
+        entropy: gives so many random bytes, for the salts.
+        vfs: the name of a registered SQLite VFS.
+
+    Raises:
+        StorageError: the path is a folder, its folder is missing, or the disk refuses.
+        ReadOnlyError: there is no permission.
+        CorruptJournalError: the file is damaged, no database, or another program's.
+        NewerFormatError: a newer eventstate wrote the file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "full",
+        read_only: bool = False,
+        timeout: float = 30.0,
+        types: TypeRegistry | None = None,
+        cache_bytes: int = 64 * 1024 * 1024,
+        snapshot_every: int | None = None,
+        clock: Callable[[], datetime] = _now,
+        entropy: Callable[[int], bytes] = os.urandom,
+        vfs: str | None = None,
+    ) -> None:
+        name = path if path == MEMORY else _file_name(path)
+        if durability not in ("full", "normal"):
+            raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
+        if snapshot_every is not None and snapshot_every < 1:
+            raise ValueError(f"snapshot_every is at least 1, not {snapshot_every}")
+        self.types = types if types is not None else TypeRegistry()
+        self._journal = Journal(
+            name,
+            durability=durability,
+            read_only=read_only,
+            timeout=timeout,
+            cache_bytes=cache_bytes,
+            snapshot_every=snapshot_every,
+            types=self.types,
+            clock=clock,
+            entropy=entropy,
+            vfs=vfs,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<StateStore {self._journal.connection.path!r}{' (closed)' if self.closed else ''}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._journal.connection.closed
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing."""
+        self._journal.close()
+
+    def session(
+        self,
+        user_id: str,
+        session_id: str = "default",
+        branch: str = MAIN,
+        model: type[BaseModel] | None = None,
+    ) -> Session:
+        """Give a session; it comes into being with its first commit, and this writes nothing.
+
+        Args:
+            user_id: any text.
+            session_id: any text.
+            branch: the branch to read and write; made by `Session.fork`.
+            model: a pydantic model as the type of the state.
+        """
+        if model is None:
+            return Session(self._journal, user_id, session_id, branch)
+        from eventstate.model import StateModel
+
+        return Session(self._journal, user_id, session_id, branch, StateModel(model))
+
+    def sessions(self, user_id: str | None = None) -> Iterator[SessionInfo]:
+        """Walk the sessions, of one user or of all, in the order of their names; it reads in pages."""
+        if user_id is not None:
+            check_text(user_id, "user_id")
+        branches = self._journal.branches
+        for number, user, name in branches.sessions(user_id):
+            main = branches.find(number, MAIN)
+            if main is None:
+                raise CorruptJournalError(f"session {user!r}, {name!r}: its first branch is missing")
+            head, latest = branches.head(main), branches.latest(View(main))
+            highest = None if latest is None else latest.round
+            count = len(branches.names(number))
+            yield SessionInfo(user, name, count, head.version, highest, moment(head.recorded_at))
+
+    def commits(self, after: int = 0) -> Iterator[Commit]:
+        """Walk the commits of all sessions by position, from the one after `after`.
+
+        A consumer keeps the position of the last commit that it has seen, and asks again.
+        """
+        names: dict[int, tuple[str, str, str]] = {}
+        for row in self._commit_rows(after):
+            yield self._described(row, names)
+
+    def _commit_rows(self, after: int) -> Iterator[CommitRow]:
+        while rows := self._journal.connection.all(sql.LIST_COMMITS, (after, _PAGE)):
+            yield from map(CommitRow._make, rows)
+            after = rows[-1][1]
+
+    def _described(self, row: CommitRow, names: dict[int, tuple[str, str, str]]) -> Commit:
+        if row.branch not in names:
+            branch = self._journal.branches.get(row.branch)
+            names[row.branch] = (*self._journal.branches.session_names(branch.session), branch.name)
+        user_id, session_id, branch_name = names[row.branch]
+        metadata: dict[str, Any] = {} if row.metadata is None else self._journal.codec.decode(row.metadata)
+        return Commit(
+            position=row.position,
+            user_id=user_id,
+            session_id=session_id,
+            branch=branch_name,
+            version=row.version,
+            events=row.events,
+            round=row.round,
+            kind=row.kind,
+            tag=row.tag,
+            actor=row.actor,
+            reason=row.reason,
+            commit_id=row.commit_id,
+            metadata=metadata,
+            recorded_at=moment(row.recorded_at),
+            hash=row.hash.hex(),
+        )
+
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+        """Check the whole journal: structure, both hash chains, digests, folds and snapshots.
+
+        Damage is reported, never raised.
+
+        Args:
+            progress: called now and then with the number of commits checked and of all commits.
+        """
+        from eventstate.verify import Verifier
+
+        return Verifier(self._journal, progress).run()
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy the store, as of now, into a new file.
+
+        Raises:
+            FileExistsError: there is a file of that name.
+            StorageError: it can't be written.
+        """
+        target = _file_name(path)
+        if os.path.lexists(target):
+            raise FileExistsError(f"{target}: exists; a backup goes into a new file")
+        self._journal.connection.backup(target)
+
+    def tables(self) -> Database:
+        """Give all that happened as plain tables of an in-memory database, for SQL.
+
+        It is a copy: nothing done to it reaches the store, and the live file is not opened for it.
+        See `eventstate.tables.build` for the tables.
+        """
+        from eventstate.tables import build
+
+        reader, names = self._journal.reader, dict[int, tuple[str, str, str]]()
+        pairs = ((self._described(row, names), reader.commit_events(row)) for row in self._commit_rows(0))
+        return build(pairs, self._journal.events)
+
+    def drop_snapshots(self) -> None:
+        """Drop all snapshots; they are derived, and made again as sessions go on."""
+        self._journal.drop_snapshots()
+
+    def stats(self) -> StoreStats:
+        """Count what the store holds."""
+        heads = self._journal.heads
+        [counts] = self._journal.connection.all(sql.STATS)
+        sizes = dict(zip(StoreStats.__slots__, counts, strict=False))
+        return StoreStats(**sizes, cached=len(heads), cache_hits=heads.hits, cache_misses=heads.misses)

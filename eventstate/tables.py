@@ -1,0 +1,65 @@
+"""What happened, as plain tables in memory: for SQL in a notebook, without touching the live file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import sqlite_utils
+
+from eventstate.values.delta import Op
+from eventstate.values.patch import to_json
+from eventstate.values.paths import pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from eventstate.history import Commit
+    from eventstate.journal.events import EventCodec
+    from eventstate.journal.records import Event
+
+
+def build(commits: Iterable[tuple[Commit, list[Event]]], codec: EventCodec) -> sqlite_utils.Database:
+    """Make an in-memory database with the tables `commits` and `changes`.
+
+    `commits` has a row for each commit of the feed; `changes` has one for each event, with the
+    commit's `position`, the `seq`, the attribute as a JSON Pointer, the operation and its value as JSON.
+    """
+    database = sqlite_utils.Database(memory=True)
+    kept = list(commits)
+    database.table("commits").insert_all((_commit(commit) for commit, _ in kept), pk="position")
+    rows = (row for commit, events in kept for row in _changes(commit, events, codec))
+    database.table("changes").insert_all(
+        rows, pk=("position", "seq"), foreign_keys=[("position", "commits", "position")]
+    )
+    return database
+
+
+def _commit(commit: Commit) -> dict[str, Any]:
+    return {
+        "position": commit.position,
+        "user_id": commit.user_id,
+        "session_id": commit.session_id,
+        "branch": commit.branch,
+        "version": commit.version,
+        "round": commit.round,
+        "kind": commit.kind,
+        "tag": commit.tag,
+        "actor": commit.actor,
+        "reason": commit.reason,
+        "recorded_at": commit.recorded_at.isoformat(),
+        "metadata": json.dumps(to_json(commit.metadata)),
+        "hash": commit.hash,
+    }
+
+
+def _changes(commit: Commit, events: list[Event], codec: EventCodec) -> Iterator[dict[str, Any]]:
+    for seq, event in enumerate(events, commit.version - len(events) + 1):
+        path, op, value = codec.decode(event)
+        yield {
+            "position": commit.position,
+            "seq": seq,
+            "path": pointer(path),
+            "op": Op(op).name.lower(),
+            "value": json.dumps(to_json(value)),
+        }

@@ -1,0 +1,167 @@
+"""Where in a session's past: what a round number, tag, time or version stands for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from eventstate.errors import RoundNotFoundError
+from eventstate.history import Round
+from eventstate.journal.append import microseconds, moment
+from eventstate.journal.branches import MAX_ROUND, Point, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from eventstate.journal.journal import Journal
+    from eventstate.journal.records import Branch, Commit
+
+At: TypeAlias = int | str | datetime | Round
+"""A round's number, a tag, a moment, or a `Round`."""
+
+
+class Timeline:
+    """Resolves points of one branch, and describes its rounds."""
+
+    def __init__(self, journal: Journal, branch: Branch, title: str) -> None:
+        self._journal = journal
+        self._branches = journal.branches
+        self.branch = branch
+        self.view = View(branch)
+        self._title = title
+
+    def resolve(self, at: At | None = None, version: int | None = None) -> Point:
+        """Give the point that is meant; with neither argument, the latest round's.
+
+        Raises:
+            RoundNotFoundError: there is no such round, tag, moment or version.
+        """
+        return self.locate(at, version)[0]
+
+    def locate(self, at: At | None = None, version: int | None = None) -> tuple[Point, int | None]:
+        """Give the point that is meant, and the number of the round that it belongs to.
+
+        Raises:
+            RoundNotFoundError: there is no such round, tag, moment or version.
+        """
+        if at is not None and version is not None:
+            raise ValueError("give at or version, not both")
+        if version is not None:
+            point = self._version(version)
+            return point, self._round_of(point)
+        if at is None:
+            point_or_none, commit = self._branches.latest_point(self.view), self._branches.latest(self.view)
+            if point_or_none is None or commit is None:
+                raise RoundNotFoundError(f"{self._title}: no rounds yet")
+            return point_or_none, commit.round
+        if isinstance(at, Round):
+            return self._known(at), at.id
+        if isinstance(at, datetime):
+            return self._moment(at)
+        if isinstance(at, str):
+            tagged = self._branches.find_tag(self.view, at)
+            if tagged is None:
+                raise RoundNotFoundError(f"{self._title}: no tag {at!r}")
+            return tagged, self._round_of(tagged)
+        number = check_round(at)
+        named = self._branches.find_round(self.view, number)
+        if named is None:
+            raise RoundNotFoundError(f"{self._title}: no round {number}")
+        return self._branches.point(named), number
+
+    def _version(self, version: int) -> Point:
+        last = self._branches.head(self.branch).version
+        if type(version) is not int or not 0 <= version <= last:
+            raise RoundNotFoundError(f"{self._title}: no version {version!r}, the last is {last}")
+        return Point(self.branch, version)
+
+    def _round_of(self, point: Point) -> int | None:
+        commit = self._branches.round_at(point)
+        return None if commit is None else commit.round
+
+    def _known(self, turn: Round) -> Point:
+        commit = self._branches.at_position(turn.position)
+        if commit is None or commit.hash.hex() != turn.hash:
+            raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another store")
+        point = self._branches.point(commit)
+        if point.branch.session != self.branch.session:
+            raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another session")
+        return point
+
+    def _moment(self, at: datetime) -> tuple[Point, int | None]:
+        view = self._branches.view_at(self.branch, microseconds(at))
+        commit = None if view is None else self._branches.latest(view)
+        point = None if view is None else self._branches.latest_point(view)
+        if commit is None or point is None:
+            raise RoundNotFoundError(f"{self._title}: nothing yet at {at.isoformat()}")
+        return point, commit.round
+
+    def latest(self) -> Round | None:
+        """Describe the latest round."""
+        commit = self._branches.latest(self.view)
+        return None if commit is None else self.describe(commit)
+
+    def before(self, commit: Commit) -> Point | None:
+        """Find what the latest round named just before `commit` was made."""
+        owner = self._branches.get(commit.branch)
+        ceiling = MAX_ROUND
+        branch = self.branch
+        while branch.id != owner.id and branch.origin is not None:
+            ceiling = min(ceiling, branch.origin_round if branch.origin_round is not None else -1)
+            branch = branch.origin
+        return self._branches.latest_point(View(owner, commit.number - 1, ceiling))
+
+    def rounds(
+        self, start: int | None = None, stop: int | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[Round, Commit]]:
+        """Walk the rounds from `start` to before `stop` in the order of their numbers."""
+        last = MAX_ROUND if stop is None else stop - 1
+        tags = self._tags()
+        for commit in self._branches.rounds(self.view, start or 0, last, reverse=reverse):
+            yield self._describe(commit, tags), commit
+
+    def describe(self, commit: Commit, *, fresh: bool = False) -> Round:
+        """Give the round that `commit` names; a `fresh` commit with events has no tags yet."""
+        return self._describe(commit, {} if fresh else self._tags())
+
+    def _tags(self) -> dict[tuple[int, int], list[str]]:
+        tags: dict[tuple[int, int], list[str]] = {}
+        for name, point in self._branches.tags(self.view).items():
+            owner, version = self._branches.owner(point)
+            tags.setdefault((owner.id, version), []).append(name)
+        return tags
+
+    def _describe(self, commit: Commit, tags: dict[tuple[int, int], list[str]]) -> Round:
+        owner, version = self._branches.owner(self._branches.point(commit))
+        metadata: dict[str, Any] = (
+            {} if commit.metadata is None else self._journal.codec.decode(commit.metadata)
+        )
+        if commit.round is None:
+            raise RoundNotFoundError(f"{self._title}: commit {commit.position} names no round")
+        return Round(
+            id=commit.round,
+            version=commit.version,
+            recorded_at=moment(commit.recorded_at),
+            kind=commit.kind,
+            actor=commit.actor,
+            reason=commit.reason,
+            tags=tuple(tags.get((owner.id, version), ())),
+            metadata=metadata,
+            hash=commit.hash.hex(),
+            branch=self._branches.get(commit.branch).name,
+            position=commit.position,
+        )
+
+
+def check_round(number: object) -> int:
+    """Give `number` back if it can be a round's.
+
+    Raises:
+        TypeError: it is no integer.
+        ValueError: it is negative, or too large for the file.
+    """
+    if type(number) is not int:
+        raise TypeError(f"a round is an integer, not {number!r}")
+    if not 0 <= number <= MAX_ROUND:
+        raise ValueError(f"a round is between 0 and {MAX_ROUND}, not {number}")
+    return number

@@ -1,0 +1,403 @@
+"""Values to bytes and back: MessagePack, with extension types for what it lacks.
+
+The encoding is canonical: a value has one byte string, sets are sorted by their encoded elements,
+and two values are the same, type-strictly, exactly when their bytes are. The extension codes are
+listed in `schema/FORMAT.md`; they never change their meaning.
+
+MessagePack: https://github.com/msgpack/msgpack/blob/master/spec.md
+"""
+
+# ruff: noqa: SLF001 - live containers show their plain selves to the codec alone
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import functools
+import uuid
+import zoneinfo
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from eventstate.errors import CorruptJournalError, EventStateError, UnsupportedValueError
+from eventstate.values.paths import Path, show
+from eventstate.values.registry import TypeRegistry, Unregistered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_DEPTH: Final = 200
+"""How many containers may stand inside one another, the state itself being the first."""
+
+BIG_INT, SURROGATES, TUPLE, SET, FROZENSET, COMPLEX, DECIMAL = 1, 2, 3, 4, 5, 6, 7
+DATETIME, DATE, TIME, TIMEDELTA, UUID, REGISTERED = 8, 9, 10, 11, 12, 13
+
+SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
+"""Types whose values MessagePack holds by itself and that never change."""
+
+_ATOMS: Final = SCALARS | {
+    complex, decimal.Decimal, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID,
+}  # fmt: skip
+_SAFE_KEYS: Final = SCALARS - {float}
+# MessagePack takes these for something else, and asks nobody.
+_IMPOSTORS: Final = frozenset({bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp})
+
+# Bytes at which something begins that has parts, is binary, extended, or a float. Text in ASCII has none.
+_CONTAINER_HEADS: Final = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
+_ODD_HEADS: Final = bytes([*range(0xC4, 0xCA), *range(0xD4, 0xD9)])
+_FLOAT_HEAD: Final = b"\xcb"
+_NO_HEADS: Final = bytes(set(range(256)) - set(_CONTAINER_HEADS + _ODD_HEADS + _FLOAT_HEAD))
+_NAN_HEADS: Final = (b"\xcb\x7f", b"\xcb\xff")
+_SCANNED: Final = 4096  # bytes from which lengths are checked against what follows, before anything is built
+
+
+class Live:
+    """What live containers have in common for the codec: a plain, shallow copy of themselves."""
+
+    __slots__ = ()
+
+    def _plain(self) -> Any:
+        raise NotImplementedError(type(self))
+
+
+class Codec:
+    """Encodes and decodes values, with the caller's own types in `types`."""
+
+    def __init__(self, types: TypeRegistry | None = None) -> None:
+        self.types = types if types is not None else TypeRegistry()
+
+    def encode(self, value: Any, path: Path = ()) -> bytes:
+        """Give the canonical bytes of `value`.
+
+        Args:
+            value: anything storable.
+            path: where the value stands, for the error's text.
+
+        Raises:
+            UnsupportedValueError: it holds something that would not come back exactly.
+        """
+        try:
+            return self._pack(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise self._explained(value, path, error) from error
+
+    def encode_stored(self, value: Any, path: Path = ()) -> bytes:
+        """Like `encode`, and also refuse what only a reader would stumble over.
+
+        That is nesting deeper than `MAX_DEPTH`, dict keys that are NaN, which no look-up finds, and
+        what would come back as another type, as a `bytearray` would.
+        """
+        data = self.encode(value, path)
+        if type(value) not in _ATOMS:
+            heads = data.translate(None, _NO_HEADS)
+            odd = heads.translate(None, _CONTAINER_HEADS)
+            if len(heads) + len(path) > MAX_DEPTH or odd.strip(_FLOAT_HEAD) or (
+                odd and any(head in data for head in _NAN_HEADS)
+            ):
+                self._audit(value, path)
+        return data
+
+    def check_key(self, key: Any, path: Path) -> None:
+        """Refuse `key`, about to be used in the container at `path`, unless it can be found again."""
+        if type(key) not in _SAFE_KEYS:
+            self.encode_stored({key: None}, path)
+
+    def decode(self, data: bytes) -> Any:
+        """Give the value of canonical bytes; mutable parts are the caller's own.
+
+        Raises:
+            CorruptJournalError: the bytes are not such an encoding.
+            UnsupportedValueError: a type is not registered here.
+        """
+        try:
+            if len(data) > _SCANNED:
+                scanner = msgpack.Unpacker(max_buffer_size=len(data))
+                scanner.feed(data)
+                scanner.skip()
+            return msgpack.unpackb(data, ext_hook=self._restore, strict_map_key=False, timestamp=3)
+        except EventStateError:
+            raise
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, AttributeError) as error:
+            raise CorruptJournalError(f"undecodable value of {len(data)} bytes: {error}") from error
+        except msgpack.UnpackException as error:
+            raise CorruptJournalError(f"undecodable value of {len(data)} bytes: {error!r}") from error
+
+    def copy(self, value: Any) -> Any:
+        """Copy `value` so deeply that nothing mutable is shared; live containers become plain."""
+        return value if type(value) in SCALARS else self.decode(self.encode(value))
+
+    def same(self, one: Any, other: Any, path: Path = ()) -> bool:
+        """Say whether two values are the same, type-strictly: `1` is neither `True` nor `1.0`.
+
+        Args:
+            one: a storable value.
+            other: a value that perhaps is not.
+            path: where `other` stands, for the error's text.
+
+        Raises:
+            UnsupportedValueError: one of them can't be stored.
+        """
+        if one is other:
+            return True
+        kind = type(one)
+        if kind is type(other) and (kind is str or kind is int or kind is bool or kind is bytes):
+            return bool(one == other)
+        return self.encode(one) == self.encode(other, path)
+
+    def is_mutable(self, value: Any) -> bool:
+        """Say whether `value`, which is neither dict nor list, could change in place."""
+        kind = type(value)
+        if kind in _ATOMS:
+            return False
+        if kind is tuple or kind is frozenset:
+            return any(isinstance(item, (dict, list)) or self.is_mutable(item) for item in value)
+        entry = self.types.by_type.get(kind)
+        return entry.mutable if entry is not None else True
+
+    def _pack(self, value: Any, level: int = 0) -> bytes:
+        """Pack `value`, which stands inside `level` extension types."""
+        if level == _GUARDED and self._is_too_deep(value):
+            raise ValueError(_TOO_DEEP)  # packed below here, it could overflow the C stack
+        extend = functools.partial(self._extend, level=level) if level else self._extend
+        packer = msgpack.Packer(default=extend, strict_types=True)
+        try:
+            return packer.pack(value)  # type: ignore[no-any-return]
+        except UnicodeEncodeError:
+            packer.reset()
+            return packer.pack(_escape(value))  # type: ignore[no-any-return]
+
+    def _extend(self, value: Any, level: int = 0) -> Any:
+        kind = type(value)
+        if issubclass(kind, Live):
+            return value._plain()
+        if kind is int:
+            return msgpack.ExtType(BIG_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+        if kind is set or kind is frozenset:
+            items = sorted(self._pack(item, level + 1) for item in value)
+            head = msgpack.Packer().pack_array_header(len(items))
+            return msgpack.ExtType(SET if kind is set else FROZENSET, head + b"".join(items))
+        code, parts = self._parts(value)
+        return msgpack.ExtType(code, parts if isinstance(parts, bytes) else self._pack(parts, level + 1))
+
+    def _parts(self, value: Any) -> tuple[int, Any]:
+        """Give the extension code of a value, and what is packed under it."""
+        kind = type(value)
+        if kind is tuple:
+            return TUPLE, list(value)
+        entry = self.types.by_type.get(kind)
+        if entry is not None:
+            return REGISTERED, [entry.name, entry.dumped(value)]
+        if kind is Unregistered:
+            return REGISTERED, [value.name, value.payload]
+        dump = _DUMPS.get(kind)
+        if dump is None:
+            raise TypeError(f"{kind.__module__}.{kind.__qualname__} can't be stored; register the type")
+        return dump(value)
+
+    def _unpack(self, data: bytes, level: int) -> Any:
+        # Not unpackb: it takes 40 KB of the C stack, and hostile bytes would nest it.
+        unpacker = msgpack.Unpacker(
+            ext_hook=functools.partial(self._restore, level=level),
+            strict_map_key=False,
+            timestamp=3,  # none of ours; as datetimes they are at least values that can be stored
+            max_buffer_size=len(data) or 1,
+        )
+        unpacker.feed(data)
+        value = unpacker.unpack()
+        if unpacker.tell() != len(data) or (level == _GUARDED and self._is_too_deep(value)):
+            raise ValueError("trailing bytes, or nested too deep")
+        return value
+
+    def _restore(self, code: int, data: bytes, level: int = 0) -> Any:
+        if code == BIG_INT:
+            return int.from_bytes(data, "big", signed=True)
+        if code == SURROGATES:
+            return data.decode("utf-8", "surrogatepass")
+        if code == UUID:
+            return uuid.UUID(bytes=data)
+        if level == MAX_DEPTH:
+            raise ValueError(_TOO_DEEP)
+        parts = self._unpack(data, level + 1)
+        load = _LOADS.get(code)
+        if load is not None:
+            return load(parts)
+        if code == REGISTERED:
+            return self._restore_registered(*parts)
+        raise ValueError(f"unknown extension type {code}")
+
+    def _restore_registered(self, name: str, payload: Any) -> Any:
+        entry = self.types.by_name.get(name)
+        if entry is None:
+            if self.types.unknown == "keep":
+                return Unregistered(name, payload)
+            raise UnsupportedValueError(
+                f"the type {name!r} is not registered: open the store with types=TypeRegistry(...),"
+                " or with TypeRegistry(unknown='keep') to see it as stored"
+            )
+        return entry.loaded(payload)
+
+    def _explained(self, value: Any, path: Path, error: Exception) -> UnsupportedValueError:
+        """Find the offender that made packing `value` fail."""
+        if isinstance(error, UnsupportedValueError):
+            return error
+        where, node, above = path, value, list[Any]()
+        while len(above) < MAX_DEPTH:
+            above.append(node)
+            found = self._first_failing(node, above)
+            if found is None:
+                return _unsupported(where, error)
+            step, node, error = found
+            where = (*where, step)
+            if node is None:
+                return _unsupported(where, error)
+        return _unsupported(where, ValueError(_TOO_DEEP))
+
+    def _first_failing(self, node: Any, above: list[Any]) -> tuple[Any, Any, Exception] | None:
+        """Find the part of `node` that can't be packed; None in its place if nothing inside it is to blame."""
+        for key in node if isinstance(node, dict) else ():
+            try:
+                self._pack([key])
+            except _PACKING as error:
+                return key, None, TypeError(f"as a key: {error}")
+        for step, child in self._children(node):
+            if any(child is other for other in above):
+                return step, None, ValueError("a cycle: the value contains itself")
+            try:
+                self._pack(child)
+            except _PACKING as error:
+                return step, child, error
+        return None
+
+    def _audit(self, value: Any, path: Path) -> None:
+        """Refuse what can be packed, and yet would not come back or could not be found again."""
+        for depth, level in enumerate(self._levels(value, path), len(path)):
+            if depth >= MAX_DEPTH:
+                raise _unsupported(next(iter(level.values()))[0], ValueError(_TOO_DEEP))
+            for where, node in level.values():
+                if type(node) in _IMPOSTORS:
+                    raise _unsupported(where, TypeError(f"{type(node).__qualname__} can't be stored"))
+                for key in node if isinstance(node, dict) else ():
+                    if type(key) not in _SAFE_KEYS:
+                        back = self.copy(key) if type(key) is not float else key * 1
+                        if type(back) is not type(key) or back != key or hash(back) != hash(key):
+                            raise _unsupported((*where, key), TypeError("as a key: no look-up would find it"))
+
+    def _is_too_deep(self, value: Any) -> bool:
+        return any(depth >= MAX_DEPTH for depth, _ in enumerate(self._levels(value, ())))
+
+    def _levels(self, value: Any, path: Path) -> Iterator[dict[int, tuple[Path, Any]]]:
+        """Give what has parts, with its path: first `value`, then its children, then theirs."""
+        level = {id(value): (path, value)}
+        while level:
+            yield level
+            level = {
+                id(child): ((*where, step), child)
+                for where, node in level.values()
+                for step, child in self._children(node)
+                if type(child) not in _ATOMS
+            }
+
+    def _children(self, node: Any) -> Iterator[tuple[Any, Any]]:
+        kind = type(node)
+        if isinstance(node, Live):
+            node = node._plain()
+        elif kind in self.types.by_type:
+            node = self.types.by_type[kind].parts(node)
+        elif kind is Unregistered:
+            node = node.payload
+        if isinstance(node, dict):
+            yield from node.items()
+        elif isinstance(node, (list, tuple)):
+            yield from enumerate(node)
+        elif isinstance(node, (set, frozenset)):
+            yield from ((item, item) for item in node)
+
+
+_PACKING: Final = (TypeError, ValueError, OverflowError, RecursionError)
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} containers"
+_GUARDED: Final = 4  # extension types inside one another from which the depth is checked before going on
+
+
+def _unsupported(path: Path, error: Exception) -> UnsupportedValueError:
+    shown = show(path) if len(path) <= 16 else show(path[:16]) + "/..."
+    return UnsupportedValueError(f"{shown}: {error or type(error).__name__}", path=path)
+
+
+def _escape(value: Any) -> Any:
+    """Replace the strings that UTF-8 can't hold, in containers that MessagePack packs by itself."""
+    if isinstance(value, Live):
+        value = value._plain()
+    if type(value) is str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return msgpack.ExtType(SURROGATES, value.encode("utf-8", "surrogatepass"))
+    elif type(value) is list:
+        return [_escape(item) for item in value]
+    elif type(value) is dict:
+        return {_escape(key): _escape(item) for key, item in value.items()}
+    return value
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _dump_zone(value: dt.datetime | dt.time) -> Any:
+    zone = value.tzinfo
+    if zone is None:
+        return None
+    if type(zone) is dt.timezone:
+        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
+        return [offset // dt.timedelta(microseconds=1), *name]
+    if type(zone) is zoneinfo.ZoneInfo and zone.key in _zones():
+        return zone.key
+    raise TypeError(f"the time zone {zone!r} can't be stored")
+
+
+def _load_zone(zone: Any) -> dt.tzinfo | None:
+    if zone is None:
+        return None
+    if isinstance(zone, str):
+        if zone not in _zones():  # an allow-list: ZoneInfo looks up packages by what it is given
+            raise ValueError(f"unknown time zone {zone!r}")
+        return zoneinfo.ZoneInfo(zone)
+    offset, *name = zone
+    return dt.timezone(dt.timedelta(microseconds=offset), *name)
+
+
+def _load_datetime(parts: Any) -> dt.datetime:
+    year, month, day, hour, minute, second, micro, fold, zone = parts
+    return dt.datetime(year, month, day, hour, minute, second, micro, _load_zone(zone), fold=fold)
+
+
+def _load_time(parts: Any) -> dt.time:
+    hour, minute, second, micro, fold, zone = parts
+    return dt.time(hour, minute, second, micro, _load_zone(zone), fold=fold)
+
+
+_DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
+    complex: lambda v: (COMPLEX, [v.real, v.imag]),
+    decimal.Decimal: lambda v: (DECIMAL, str(v)),
+    dt.datetime: lambda v: (
+        DATETIME,
+        [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, _dump_zone(v)],
+    ),
+    dt.date: lambda v: (DATE, [v.year, v.month, v.day]),
+    dt.time: lambda v: (TIME, [v.hour, v.minute, v.second, v.microsecond, v.fold, _dump_zone(v)]),
+    dt.timedelta: lambda v: (TIMEDELTA, [v.days, v.seconds, v.microseconds]),
+    uuid.UUID: lambda v: (UUID, v.bytes),
+}
+_LOADS: Final[dict[int, Callable[[Any], Any]]] = {
+    TUPLE: tuple,
+    SET: set,
+    FROZENSET: frozenset,
+    COMPLEX: lambda parts: complex(*parts),
+    DECIMAL: decimal.Decimal,
+    DATETIME: _load_datetime,
+    DATE: lambda parts: dt.date(*parts),
+    TIME: _load_time,
+    TIMEDELTA: lambda parts: dt.timedelta(*parts),
+}

@@ -1,0 +1,330 @@
+"""The difference between two states: how it is found, applied and taken back.
+
+A difference is a list of edits, to be applied in order. Paths hold dict keys only; what changes
+inside a list is a `WITHIN` edit of the attribute that holds the list.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from eventstate.errors import CorruptJournalError
+from eventstate.values.codec import Codec, Live
+from eventstate.values.paths import Path, show
+
+
+class Op(enum.IntEnum):
+    """What an edit does; the numbers stand in the file."""
+
+    SET = 1
+    """Give the attribute this value; a new key comes last in its dict."""
+    DELETE = 2
+    """Take the key out of its dict."""
+    SPLICE = 3
+    """`[index, removed, inserted]`: replace a run of a list, string or bytes."""
+    WITHIN = 4
+    """`[steps, op, value]`: do `op` where `steps` (indexes and keys) lead from the attribute."""
+    ORDER = 5
+    """The keys of a dict in their new order."""
+    NOTE = 6
+    """`[name, data]`: a fact, without a change of state."""
+
+
+class Edit(NamedTuple):
+    """One change of a state: what an event holds beside its number."""
+
+    path: Path
+    op: Op
+    value: Any
+
+
+class Missing(enum.Enum):
+    """The type of `MISSING`."""
+
+    MISSING = enum.auto()
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+MISSING: Final = Missing.MISSING
+"""Stands for the value of an attribute that is not there; `None` is a value."""
+
+_MIN_SHARED: Final = 16  # characters that a splice must spare before it is worth its own bytes
+_MAX_MATCHES: Final = 20_000  # pairs of equal elements up to which two runs are aligned one by one
+_CHUNK: Final = 64
+
+
+class Place(NamedTuple):
+    """Where a value stands: the attribute's path, then indexes and keys from there."""
+
+    path: Path
+    steps: Path = ()
+
+    def key(self, key: Any) -> Place:
+        """Go on to a key of the dict that stands here."""
+        return Place(self.path, (*self.steps, key)) if self.steps else Place((*self.path, key))
+
+    def index(self, index: int) -> Place:
+        """Go on to an element of the list that stands here."""
+        return Place(self.path, (*self.steps, index))
+
+    def edit(self, op: Op, value: Any = None) -> Edit:
+        """Make the edit that does `op` here."""
+        return (
+            Edit(self.path, Op.WITHIN, [list(self.steps), int(op), value])
+            if self.steps
+            else Edit(self.path, op, value)
+        )
+
+
+def diff(old: dict[Any, Any], new: dict[Any, Any], codec: Codec) -> list[Edit]:
+    """Find edits that turn the state `old` into `new`, type-strictly and with the keys in their order."""
+    out: list[Edit] = []
+    Differ(codec, out).dicts(Place(()), old, new)
+    return out
+
+
+class Differ:
+    """Compares plain values and appends the edits that lead from one to the other to `out`."""
+
+    def __init__(self, codec: Codec, out: list[Edit]) -> None:
+        self.codec = codec
+        self.out = out
+
+    def values(self, place: Place, old: Any, new: Any) -> None:
+        """Compare two values that stand at one place; either may be `MISSING`."""
+        if old is new:
+            return
+        if new is MISSING:
+            self.out.append(place.edit(Op.DELETE))
+            return
+        if old is MISSING:
+            self.out.append(place.edit(Op.SET, new))
+            return
+        if isinstance(new, Live):
+            new = new._plain()
+        kind = type(new)
+        if kind is not type(old):
+            self.out.append(place.edit(Op.SET, new))
+        elif kind is dict:
+            if self.codec.encode(old) != self.codec.encode(new):
+                self.dicts(place, old, new)
+        elif kind is list:
+            if self.codec.encode(old) != self.codec.encode(new):
+                self.lists(place, old, new)
+        elif kind is str or kind is bytes:
+            if old != new:
+                self._texts(place, old, new)
+        elif not self.codec.same(old, new):
+            self.out.append(place.edit(Op.SET, new))
+
+    def dicts(self, place: Place, old: dict[Any, Any], new: dict[Any, Any]) -> None:
+        """Compare two dicts key by key, then the order of their keys."""
+        kept = old.keys() & new.keys() - self._changed_keys(old, new)
+        for key in old:
+            if key not in kept:
+                self.out.append(place.key(key).edit(Op.DELETE))
+        for key, value in new.items():
+            self.values(place.key(key), old[key] if key in kept else MISSING, value)
+        order = [key for key in old if key in kept]
+        order += [key for key in new if key not in kept]
+        if order != list(new):
+            self.out.append(place.edit(Op.ORDER, list(new)))
+
+    def _changed_keys(self, old: dict[Any, Any], new: dict[Any, Any]) -> set[Any]:
+        """Find the keys that are equal but not the same, as `1` and `True` are."""
+        exotic = {key: key for key in new if type(key) is not str and key in old}
+        if not exotic:
+            return set()
+        return {key for key in old if key in exotic and not self.codec.same(key, exotic[key])}
+
+    def lists(self, place: Place, old: list[Any], new: list[Any]) -> None:
+        """Compare two lists."""
+        self.runs(place, old, new, 0)
+
+    def runs(self, place: Place, old: list[Any], new: list[Any], offset: int) -> None:
+        """Compare two runs of one list that begin at index `offset`."""
+        start = self._shared(old, new)
+        end = self._shared(old[start:][::-1], new[start:][::-1])
+        before, after = old[start : len(old) - end], new[start : len(new) - end]
+        blocks = self._blocks(before, after)
+        # From the end to the start, so that the indexes of what comes later still hold.
+        for tag, i, j, k, m in reversed(blocks):
+            if tag == "equal":
+                continue
+            index = offset + start + i
+            if j - i == m - k:
+                self._pairs(place, index, before[i:j], after[k:m])
+            else:
+                self.out.append(place.edit(Op.SPLICE, [index, j - i, after[k:m]]))
+
+    def _pairs(self, place: Place, index: int, before: list[Any], after: list[Any]) -> None:
+        run = 0  # elements in a row that are replaced whole
+        for i, (old, new) in enumerate(zip(before, after, strict=True)):
+            kind = dict if isinstance(new, dict) else list if isinstance(new, list) else type(new)
+            nested = type(old) is kind and (
+                kind in (dict, list) or (kind in (str, bytes) and len(old) > _MIN_SHARED)
+            )
+            if nested or self.codec.same(old, new):
+                self._replace(place, index + i - run, after[i - run : i])
+                run = 0
+                self.values(place.index(index + i), old, new)
+            else:
+                run += 1
+        self._replace(place, index + len(after) - run, after[len(after) - run :])
+
+    def _replace(self, place: Place, index: int, items: list[Any]) -> None:
+        if items:
+            self.out.append(place.edit(Op.SPLICE, [index, len(items), items]))
+
+    def _blocks(self, before: list[Any], after: list[Any]) -> Sequence[tuple[str, int, int, int, int]]:
+        """Align two runs: `(tag, i, j, k, m)` says what becomes of `before[i:j]`, as difflib does."""
+        if not before and not after:
+            return []
+        if not before or not after:
+            return [("replace", 0, len(before), 0, len(after))]
+        encode = self.codec.encode
+        one, other = [encode(item) for item in before], [encode(item) for item in after]
+        counts, others = Counter(one), Counter(other)
+        if sum(count * others[item] for item, count in counts.items()) > _MAX_MATCHES:
+            return [("replace", 0, len(before), 0, len(after))]
+        return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+
+    def _shared(self, old: list[Any], new: list[Any]) -> int:
+        """Count the elements at the start that are the same."""
+        encode, length = self.codec.encode, min(len(old), len(new))
+        if encode(old[:length]) == encode(new[:length]):
+            return length
+        start = 0
+        while encode(old[start : start + _CHUNK]) == encode(new[start : start + _CHUNK]):
+            start += _CHUNK
+        while self.codec.same(old[start], new[start]):
+            start += 1
+        return start
+
+    def _texts(self, place: Place, old: Any, new: Any) -> None:
+        start = _common_prefix(old, new)
+        end = _common_prefix(old[start:][::-1], new[start:][::-1])
+        if start + end < _MIN_SHARED:
+            self.out.append(place.edit(Op.SET, new))
+        else:
+            inserted = new[start : len(new) - end]
+            self.out.append(place.edit(Op.SPLICE, [start, len(old) - end - start, inserted]))
+
+
+def _common_prefix(one: Any, other: Any) -> int:
+    """Count the equal characters at the start, by halving: each step compares slices at C speed."""
+    low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def apply(state: dict[Any, Any], edit: Edit) -> None:
+    """Carry `edit` out on `state`, in place; the edit's value becomes part of the state.
+
+    Raises:
+        CorruptJournalError: the edit does not fit the state.
+    """
+    path, op, value = edit
+    if op == Op.NOTE:
+        return
+    try:
+        if op == Op.WITHIN:
+            steps, op, value = value
+            path = (*path, *steps)
+        if op == Op.ORDER:
+            _reorder(_walk(state, path), value)
+            return
+        parent, last = _walk(state, path[:-1]), path[-1]
+        if isinstance(parent, list) and not 0 <= last < len(parent):
+            raise IndexError(f"no index {last}")
+        if op == Op.SET:
+            parent[last] = value
+        elif op == Op.DELETE:
+            del parent[last]
+        elif op == Op.SPLICE:
+            parent[last] = _spliced(parent[last], *value)
+        else:
+            raise ValueError(f"unknown operation {op}")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptJournalError(f"{show(path)}: event does not fit the state: {error!r}") from error
+
+
+def fold(edits: Iterable[Edit], state: dict[Any, Any] | None = None) -> dict[Any, Any]:
+    """Apply all of `edits`, to the given state in place or to an empty one, and return it."""
+    state = {} if state is None else state
+    for edit in edits:
+        apply(state, edit)
+    return state
+
+
+def invert(state: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> list[Edit]:
+    """Find the edits that take `edits` back, given the state before them, which is left as it is."""
+    state = codec.copy(state)
+    out: list[Edit] = []
+    for edit in edits:
+        out[:0] = _inverse(state, edit, codec.copy)
+        apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
+    return out
+
+
+def _inverse(state: dict[Any, Any], edit: Edit, copy: Callable[[Any], Any]) -> list[Edit]:
+    path, op, value = edit
+    if op == Op.NOTE:
+        return []
+    place = Place(path)
+    if op == Op.WITHIN:
+        steps, op, value = value
+        place = Place(path, tuple(steps))
+    here = (*place.path, *place.steps)
+    if op == Op.ORDER:
+        return [place.edit(Op.ORDER, list(_walk(state, here)))]
+    parent, last = _walk(state, here[:-1]), here[-1]
+    if op == Op.SPLICE:
+        index, removed, inserted = value
+        return [place.edit(Op.SPLICE, [index, len(inserted), copy(parent[last][index : index + removed])])]
+    if isinstance(parent, dict) and last not in parent:
+        return [place.edit(Op.DELETE)]
+    back = [place.edit(Op.SET, copy(parent[last]))]
+    if op == Op.DELETE:
+        up = Place(place.path, place.steps[:-1]) if place.steps else Place(place.path[:-1])
+        back.append(up.edit(Op.ORDER, list(parent)))
+    return back
+
+
+def _walk(node: Any, path: Iterable[Any]) -> Any:
+    for key in path:
+        node = node[key]
+    return node
+
+
+def _reorder(target: dict[Any, Any], keys: list[Any]) -> None:
+    if len(keys) != len(target):
+        raise ValueError(f"{len(keys)} keys for a dict of {len(target)}")
+    items = {key: target[key] for key in keys}
+    target.clear()
+    target.update(items)
+
+
+def _spliced(target: Any, index: int, removed: int, inserted: Any) -> Any:
+    if not 0 <= index <= index + removed <= len(target) or type(inserted) is not type(target):
+        raise ValueError(f"no run of {removed} at {index}")
+    if isinstance(target, list):
+        target[index : index + removed] = inserted
+        return target
+    return target[:index] + inserted + target[index + removed :]

@@ -1,0 +1,223 @@
+"""How every change of a branch is made: read the newest state, find the edits, append, or try again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from eventstate.errors import BranchNotFoundError, ConflictError, CorruptJournalError, RoundNotFoundError
+from eventstate.journal.append import MAIN, Appended
+from eventstate.journal.branches import Point, View
+from eventstate.journal.records import Branch, Commit, Draft, Event
+from eventstate.timeline import Timeline
+from eventstate.values.delta import Edit, Op, apply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventstate.commits import CommitOptions
+    from eventstate.history import Round
+    from eventstate.journal.heads import Head
+    from eventstate.journal.journal import Journal
+
+_EAGER: Final = 3
+_PAUSE: Final = 0.001
+_MAX_PAUSE: Final = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class Opened:
+    """A branch's newest state, taken for one writer, who may read it but not change it."""
+
+    head: Head | None
+    """`None` if nothing was ever written, and after the head was given back."""
+    version: int
+    state: dict[Any, Any]
+    """What the next events follow on."""
+    latest: dict[Any, Any]
+    """What the latest round names: mostly `state` itself, but not after a round that was written late."""
+    source: Point | None = None
+    """For a merge: what is merged."""
+
+
+class Writer:
+    """Writes to one branch of one session."""
+
+    def __init__(self, journal: Journal, user_id: str, session_id: str, branch: str) -> None:
+        self.journal = journal
+        self.names = (user_id, session_id, branch)
+        self._branch: Branch | None = None
+        self._open: list[Opened] = []
+
+    @property
+    def title(self) -> str:
+        """The branch in words, for messages."""
+        user_id, session_id, branch = self.names
+        return f"session {user_id!r}, {session_id!r}" + (f", branch {branch!r}" if branch != MAIN else "")
+
+    def find_branch(self) -> Branch | None:
+        """Give the branch; `None` if it is the first and nothing was written yet.
+
+        Raises:
+            BranchNotFoundError: another branch, which is not there.
+        """
+        if self._branch is None:
+            user_id, session_id, name = self.names
+            session = self.journal.branches.session(user_id, session_id)
+            found = None if session is None else self.journal.branches.find(session, name)
+            if found is None and name != MAIN:
+                raise BranchNotFoundError(f"{self.title}: no such branch")
+            self._branch = found
+        return self._branch
+
+    def branch(self) -> Branch:
+        """Give the branch.
+
+        Raises:
+            RoundNotFoundError: nothing was written yet.
+        """
+        branch = self.find_branch()
+        if branch is None:
+            raise RoundNotFoundError(f"{self.title}: nothing was written yet")
+        return branch
+
+    def timeline(self, branch: Branch) -> Timeline:
+        """Give what resolves the branch's rounds and tags."""
+        return Timeline(self.journal, branch, self.title)
+
+    def open(self) -> Opened:
+        """Take the newest state; `close` gives it back."""
+        branch = self.find_branch()
+        if branch is None:
+            nothing: dict[Any, Any] = {}
+            opened = Opened(None, 0, nothing, nothing)
+            self._open.append(opened)
+            return opened
+        tip = self.journal.branches.tip(branch)
+        if tip is None:
+            raise CorruptJournalError(f"{self.title}: the branch has no commits")
+        head = self.journal.take_head(branch, tip.commit)
+        try:
+            latest = head.state if tip.is_latest else self._latest(head)
+        except BaseException:
+            self.journal.put_head(head)
+            raise
+        opened = Opened(head, head.commit.version, head.state, latest)
+        self._open.append(opened)
+        return opened
+
+    def _latest(self, head: Head) -> dict[Any, Any]:
+        """Give what the latest round names: the head's own state, unless another was written after it."""
+        point = self.journal.branches.latest_point(View(head.branch, head.commit.number))
+        return head.state if point is None or self._is_head(point, head) else self.journal.reader.state(point)
+
+    def _is_head(self, point: Point, head: Head) -> bool:
+        """Say whether nothing but notes was written after `point`."""
+        version = self.journal.branches.version_on(head.branch, point)
+        return version is not None and (
+            version == head.commit.version
+            or not self.journal.reader.changed(head.branch, version, head.commit.version)
+        )
+
+    def close(self, opened: Opened) -> None:
+        """Give the state back; a second time does nothing."""
+        if opened in self._open:
+            self._open.remove(opened)
+        if opened.head is not None:
+            self.journal.put_head(opened.head)
+            opened.head = None
+
+    def commit(self, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]) -> Round:
+        """Commit the edits that `make` gives for the newest state, again as long as another writer is faster.
+
+        Raises:
+            ConflictError: the branch is not at `options.expected_version`.
+        """
+        tries = 0
+        while True:
+            opened = self.open()
+            try:
+                self.expect(opened, options)
+                return self.finish(kind, options, opened, make(opened))
+            except ConflictError:
+                if options.expected_version is not None:
+                    raise
+            finally:
+                self.close(opened)
+            tries += 1
+            if tries > _EAGER:
+                time.sleep(min(_PAUSE * 2 ** (tries - _EAGER), _MAX_PAUSE))
+
+    def expect(self, opened: Opened, options: CommitOptions) -> None:
+        """Raise `ConflictError` if the writer saw another version, unless the commit was made before."""
+        expected = options.expected_version
+        if expected is None or expected == opened.version:
+            return
+        if self._seen(opened, options) is not None:
+            return
+        raise ConflictError(
+            f"{self.title}: expected version {expected}, but it is at {opened.version}",
+            expected=expected,
+            actual=opened.version,
+        )
+
+    def finish(self, kind: str, options: CommitOptions, opened: Opened, edits: list[Edit]) -> Round:
+        """Commit `edits`, which follow on the opened state, as a round."""
+        journal = self.journal
+        if options.if_changed and not self._changes(opened, edits):
+            named = self._seen(opened, options) or journal.branches.latest(View(self.branch()))
+            if named is not None:
+                return self.timeline(self.branch()).describe(named)
+        if not edits and opened.latest is not opened.state:
+            # The latest round comes to name another state without any event, and the version has to tell.
+            edits = [Edit((), Op.ORDER, list(opened.state))]
+        events = tuple(journal.events.encode(edit) for edit in edits)
+        draft = options.draft(journal, kind, events, opened.version)
+        if opened.source is not None:
+            draft = draft._replace(source=opened.source.branch.id, source_version=opened.source.version)
+        appended = self.append(draft)
+        if appended.fresh and opened.head is not None:
+            head, opened.head = opened.head, None
+            journal.advance_head(head, appended, draft)
+        return self.timeline(appended.branch).describe(appended.commit, fresh=appended.fresh and bool(events))
+
+    def _seen(self, opened: Opened, options: CommitOptions) -> Commit | None:
+        """Find the commit that was made before with the same id."""
+        if opened.head is None or options.commit_id is None:
+            return None
+        return self.journal.branches.find_commit(opened.head.branch, options.commit_id)
+
+    def _changes(self, opened: Opened, edits: list[Edit]) -> bool:
+        if opened.head is None or opened.latest is opened.state:
+            return bool(edits) or opened.head is None
+        codec = self.journal.codec
+        state = codec.copy(opened.state)
+        for edit in edits:
+            apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
+        return not codec.same(state, opened.latest)
+
+    def note(self, name: str, data: Any, options: CommitOptions) -> int:
+        """Append a note; writers that have the branch open go on as if it had been there before."""
+        value = self.journal.codec.encode_stored([name, data], ("note",))
+        draft = options.draft(self.journal, "note", (Event(Op.NOTE, b"", value),), 0)
+        version = self.append(draft._replace(base=None, auto_round=False)).commit.version
+        for opened in self._open:
+            if opened.version == version - 1:
+                opened.version = version
+        return version
+
+    def mark(self, kind: str, options: CommitOptions, point: Point) -> Draft:
+        """Draft a commit that refers to a point and has neither events nor a round."""
+        draft = options.draft(self.journal, kind, (), 0)
+        return draft._replace(
+            base=None, auto_round=False, source=point.branch.id, source_version=point.version
+        )
+
+    def append(self, draft: Draft, branch: str | None = None) -> Appended:
+        """Append to this branch, or make the first commit of the new one named `branch`."""
+        user_id, session_id, name = self.names
+        appended = self.journal.appender.append(user_id, session_id, branch or name, draft, self._branch)
+        if branch is None and self._branch is None:
+            self._branch = appended.branch
+        return appended

@@ -1,0 +1,1 @@
+"""The tests: one file a subject, each test named for the behaviour it protects."""

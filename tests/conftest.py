@@ -1,0 +1,62 @@
+"""What every test shares: the amount of random testing, the recorded conversations, no silent skips."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CORPUS = Path(
+    os.environ.get("EVENTSTATE_CORPUS") or REPOSITORY.parent / "shared" / "corpus" / "airline-sessions.jsonl"
+)
+NO_SKIPS = os.environ.get("EVENTSTATE_NO_SKIPS", "") not in {"", "0"}
+
+# No deadlines: a slow fsync is not a failure. Everything is stated, because on a CI machine Hypothesis
+# would otherwise start from defaults of its own that repeat the same cases each time.
+settings.register_profile(
+    "quick", max_examples=30, deadline=None, derandomize=False, print_blob=True, stateful_step_count=20
+)
+settings.register_profile(
+    "ci",
+    max_examples=200,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    stateful_step_count=50,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is not a failure either
+)
+settings.load_profile(os.environ.get("EVENTSTATE_HYPOTHESIS_PROFILE") or "quick")
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The recorded conversations, one JSON object a line; they are not part of the project."""
+    if not CORPUS.is_file():
+        pytest.skip("the recorded conversations are not here; EVENTSTATE_CORPUS may say where they are")
+    return CORPUS
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turns a skip into a failure when EVENTSTATE_NO_SKIPS asks for it; an expected failure stays one."""
+    if NO_SKIPS and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"EVENTSTATE_NO_SKIPS is set, but this was skipped: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Sees skips by marks, by fixtures and in tests."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Sees skips of whole modules."""
+    report = yield
+    _refuse_skip(report)
+    return report

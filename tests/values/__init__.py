@@ -1,0 +1,1 @@
+"""Tests of the lowest floor: codec, differences, live containers, JSON Patch."""

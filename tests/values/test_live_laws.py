@@ -1,0 +1,287 @@
+"""Laws of live states: whatever is done to one is what would have been done to a plain dict, and is recorded."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventstate.values.codec import Codec, Live
+from eventstate.values.delta import Edit, fold
+from eventstate.values.live import LiveState
+from tests.strategies import exact, plain_keys, states, values
+
+CODEC = Codec()
+
+
+class Step(NamedTuple):
+    """One thing to be done: where, what, and what with."""
+
+    where: int
+    what: str
+    key: Any
+    i: int
+    j: int
+    values: list[Any]
+
+
+class Interrupted(Exception):  # noqa: N818 - no error, a stand-in for one
+    """Raised by the callbacks below, half-way."""
+
+
+def fresh(value: Any) -> Any:
+    return copy.deepcopy(value)
+
+
+def broken(items: list[Any]) -> Iterator[Any]:
+    yield from items
+    raise Interrupted
+
+
+def by_text(value: Any) -> str:
+    return repr(exact(value))
+
+
+def failing_key(limit: int) -> Callable[[Any], str]:
+    calls = iter(range(limit))
+
+    def key(value: Any) -> str:
+        if next(calls, None) is None:
+            raise Interrupted
+        return by_text(value)
+
+    return key
+
+
+def unshared(items: list[Any], kept: int) -> list[Any]:
+    """A live list has each child in one place, so the plain one must not repeat its own."""
+    return items[:kept] + [fresh(item) for item in items[kept:]]
+
+
+def repeat(target: Any, times: int) -> None:
+    if isinstance(target, Live):
+        target *= times
+    else:
+        target[:] = unshared(target * times, len(target))
+
+
+def double(target: Any, _: Step) -> None:
+    if isinstance(target, Live):
+        target.extend(target)
+    else:
+        target[:] = unshared(target + target, len(target))
+
+
+def add_in_place(target: Any, step: Step) -> None:
+    target += fresh(step.values)
+
+
+def merge_in_place(target: Any, step: Step) -> None:
+    target |= {step.key: fresh(step.values)}
+
+
+def set_slice(target: Any, step: Step) -> None:
+    target[step.i : step.j] = fresh(step.values)
+
+
+def set_extended(target: Any, step: Step) -> None:
+    target[step.i :: step.j or 2] = fresh(step.values)
+
+
+def delete_slice(target: Any, step: Step) -> None:
+    del target[step.i : step.j]
+
+
+def delete_extended(target: Any, step: Step) -> None:
+    del target[step.i :: step.j or 2]
+
+
+def keep_some(target: Any, step: Step) -> None:
+    target[:] = [item for i, item in enumerate(target) if (i + step.i) % 3]
+
+
+def turn_part(target: Any, step: Step) -> None:
+    target[step.i : step.j] = list(target)[step.i : step.j][::-1]
+
+
+def clear_and_update(target: Any, step: Step) -> None:
+    items = dict(target)
+    target.clear()
+    target.update(items if step.i % 2 else {key: items[key] for key in reversed(items)})
+
+
+def first_key(target: Any, step: Step) -> Any:
+    return list(target)[step.i % len(target)] if target else step.key
+
+
+LIST: dict[str, Callable[[Any, Step], Any]] = {
+    "append": lambda t, s: t.append(fresh(s.values)),
+    "insert": lambda t, s: t.insert(s.i, fresh(s.values)),
+    "extend": lambda t, s: t.extend(fresh(s.values)),
+    "extend, broken off": lambda t, s: t.extend(broken(fresh(s.values))) if isinstance(t, Live) else broken_off(),
+    "extend by itself": double,
+    "+=": add_in_place,
+    "*=": lambda t, s: repeat(t, s.i),
+    "set": lambda t, s: t.__setitem__(s.i, fresh(s.values)),
+    "set scalar": lambda t, s: t.__setitem__(s.i, s.j),
+    "set slice": set_slice,
+    "set extended": set_extended,
+    "del": lambda t, s: t.__delitem__(s.i),
+    "del slice": delete_slice,
+    "del extended": delete_extended,
+    "pop": lambda t, s: t.pop(s.i),
+    "pop last": lambda t, _: t.pop(),
+    "remove": lambda t, s: t.remove(t[s.i]),
+    "remove strange": lambda t, s: t.remove(object()),
+    "clear": lambda t, _: t.clear(),
+    "sort": lambda t, s: t.sort(key=by_text, reverse=bool(s.i % 2)),
+    "sort plainly": lambda t, _: t.sort() if all(type(item) is int for item in t) else None,
+    "sort, broken off": lambda t, s: t.sort(key=failing_key(abs(s.i))),
+    "reverse": lambda t, _: t.reverse(),
+    "keep some": keep_some,
+    "turn part": turn_part,
+    "read": lambda t, s: (t[s.i], t[s.i : s.j], list(t), t + [1], [1] + t, t * 2, list(reversed(t))),
+    "wrong index": lambda t, s: t.__setitem__("x", 1),
+}
+DICT: dict[str, Callable[[Any, Step], Any]] = {
+    "set": lambda t, s: t.__setitem__(s.key, fresh(s.values)),
+    "set scalar": lambda t, s: t.__setitem__(s.key, s.i),
+    "set present": lambda t, s: t.__setitem__(first_key(t, s), fresh(s.values)),
+    "set itself": lambda t, s: t.__setitem__(first_key(t, s), t[first_key(t, s)]),
+    "setdefault": lambda t, s: t.setdefault(s.key, fresh(s.values)),
+    "update": lambda t, s: t.update({s.key: fresh(s.values), "u": s.i}, v=s.j),
+    "update by pairs": lambda t, s: t.update([(s.key, fresh(s.values)), ("u", s.i)]),
+    "update by itself": lambda t, _: t.update(t),
+    "|=": merge_in_place,
+    "del": lambda t, s: t.__delitem__(first_key(t, s)),
+    "del perhaps": lambda t, s: t.__delitem__(s.key),
+    "pop": lambda t, s: t.pop(first_key(t, s)),
+    "pop perhaps": lambda t, s: t.pop(s.key, s.i),
+    "popitem": lambda t, _: t.popitem(),
+    "clear": lambda t, _: t.clear(),
+    "clear and update": clear_and_update,
+    "to the end": lambda t, s: t.__setitem__(first_key(t, s), t.pop(first_key(t, s))) if t else None,
+    "read": lambda t, s: (t.get(s.key), list(t.values()), list(t.items()), dict(t), t | {1: 2}, {1: 2} | t, {**t}),
+    "unhashable": lambda t, _: t.__setitem__([], 1),
+}
+SET: dict[str, Callable[[Any, Step], Any]] = {
+    "add": lambda t, s: t.add(s.key),
+    "discard": lambda t, s: t.discard(s.key),
+}
+
+
+def broken_off() -> None:
+    raise Interrupted
+
+
+def children(target: Any) -> list[Any]:
+    if isinstance(target, dict):
+        return list(target.values())
+    return list(target) if isinstance(target, (list, tuple)) else []
+
+
+def places(target: Any) -> Iterator[tuple[int, ...]]:
+    """Give the way to each thing that can be changed, as positions among the children."""
+    if isinstance(target, (dict, list, set)):
+        yield ()
+    for i, child in enumerate(children(target)):
+        yield from ((i, *rest) for rest in places(child))
+
+
+def at(target: Any, place: tuple[int, ...]) -> Any:
+    for i in place:
+        if isinstance(target, dict):
+            target = target[list(target)[i]]
+        else:
+            target = target[i]
+    return target
+
+
+def recorded(edits: list[Edit]) -> list[Edit]:
+    """Give the edits as a journal would give them back."""
+    return [Edit(CODEC.copy(path), op, CODEC.copy(value)) for path, op, value in edits]
+
+
+def outcome(operation: Callable[[Any, Step], Any], target: Any, step: Step) -> Any:
+    try:
+        return exact(operation(target, step))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other must raise it too
+        return type(error)
+
+
+def move(pair: list[Any], step: Step) -> list[Any] | None:
+    """Take something out of one place and put it in at another, in each of the two states."""
+    whole = pair[0]
+    ways = [way for way in places(whole) if way]
+    if not ways:
+        return None
+    way = ways[step.where % len(ways)]
+    if isinstance(at(whole, way[:-1]), tuple):
+        return None
+    moved = []
+    for state in pair:
+        parent = at(state, way[:-1])
+        moved.append(parent.pop(list(parent)[way[-1]] if isinstance(parent, dict) else way[-1]))
+    goals = [way for way in places(whole) if not isinstance(at(whole, way), set)]
+    goal = goals[step.i % len(goals)]
+    for state, thing in zip(pair, moved, strict=True):
+        target = at(state, goal)
+        if isinstance(target, dict):
+            target[step.key] = thing
+        else:
+            target.insert(step.j, thing)
+    return moved
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        st.integers(0, 50),
+        st.sampled_from(sorted({*LIST, *DICT, *SET, "move", "old handle"})),
+        plain_keys,
+        st.integers(-4, 4),
+        st.integers(-4, 4),
+        st.lists(values, max_size=3),
+    ),
+    max_size=12,
+)
+
+
+def do(pair: list[Any], handles: list[list[Any]], step: Step) -> None:
+    if step.what == "move":
+        moved = move(pair, step)
+        if moved is not None:
+            handles.append(moved)
+        return
+    if step.what == "old handle" and handles:
+        targets = handles[step.where % len(handles)]
+    else:
+        ways = list(places(pair[0]))
+        way = ways[step.where % len(ways)]
+        targets = [at(state, way) for state in pair]
+        handles.append(targets)
+    kind: dict[str, Callable[[Any, Step], Any]] = {}
+    for cls, operations in ((dict, DICT), (list, LIST), (set, SET)):
+        if isinstance(targets[0], cls):
+            kind = operations
+    names = sorted(kind)
+    if names:
+        name = step.what if step.what in kind else names[step.j % len(names)]
+        plain, live = (outcome(kind[name], target, step) for target in targets)
+        assert live == plain, name
+
+
+@given(states, steps)
+def test_a_live_state_does_what_a_plain_one_does_and_its_edits_tell_it(
+    source: dict[Any, Any], steps: list[Step]
+) -> None:
+    before = CODEC.encode(source)
+    state, plain, handles = LiveState(source, CODEC), fresh(source), list[list[Any]]()
+    for step in steps:
+        do([plain, state.root], handles, step)
+        assert exact(state.root) == exact(plain)
+    assert exact(fold(recorded(state.edits()), CODEC.decode(before))) == exact(plain)
+    assert CODEC.encode(source) == before
