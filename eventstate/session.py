@@ -180,7 +180,8 @@ class Session(Past):
         point, ceiling = self._writer.timeline(branch).locate(at, version)
         start = self._journal.branches.owner(point)
         draft = self._writer.mark("fork", CommitOptions(actor=actor, reason=reason), start)
-        fork = ForkPoint(name, start.branch, start.version, branch, ceiling)
+        origin = branch if self._journal.branches.sees(branch, start) else start.branch
+        fork = ForkPoint(name, start.branch, start.version, origin, ceiling)
         self._writer.append(draft._replace(fork=fork), name)
         return Session(self._journal, self.user_id, self.session_id, name, self._model)
 

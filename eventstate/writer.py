@@ -169,8 +169,9 @@ class Writer:
             named = self._seen(opened, options) or journal.branches.latest(View(self.branch()))
             if named is not None:
                 return self.timeline(self.branch()).describe(named)
-        if not edits and opened.latest is not opened.state:
-            # The latest round comes to name another state without any event, and the version has to tell.
+        if not edits and (opened.latest is not opened.state or opened.source is not None):
+            # The latest round comes to name another state, or the branch has another one in its past,
+            # and no event says so: the version has to.
             edits = [Edit((), Op.ORDER, list(opened.state))]
         events = tuple(journal.events.encode(edit) for edit in edits)
         draft = options.draft(journal, kind, events, opened.version)
@@ -202,7 +203,7 @@ class Writer:
         value = self.journal.codec.encode_stored([name, data], ("note",))
         draft = options.draft(self.journal, "note", (Event(Op.NOTE, b"", value),), 0)
         version = self.append(draft._replace(base=None, auto_round=False)).commit.version
-        for opened in self._open:
+        for opened in tuple(self._open):
             if opened.version == version - 1:
                 opened.version = version
         return version

@@ -112,6 +112,23 @@ values: st.SearchStrategy[Any] = st.recursive(atoms, _containers, max_leaves=12)
 states: st.SearchStrategy[dict[Any, Any]] = st.dictionaries(plain_keys | keys, values, max_size=5)
 """Whole states."""
 
+_leaves: st.SearchStrategy[Any] = st.one_of(
+    st.integers(-2, 2), st.sampled_from([True, None, 1.0, math.nan, "", "a", "a text that is long enough to be spliced"])
+)
+_trees: st.SearchStrategy[Any] = st.recursive(
+    _leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=6),
+        st.dictionaries(plain_keys, inner, min_size=2, max_size=4),
+        st.lists(st.fixed_dictionaries({"role": _leaves, "parts": inner}), min_size=1, max_size=4),
+        st.sets(plain_keys, max_size=3),
+        st.tuples(inner, st.lists(inner, max_size=2)),
+    ),
+    max_leaves=20,
+)
+bushy_states: st.SearchStrategy[dict[Any, Any]] = st.dictionaries(plain_keys, _trees, min_size=1, max_size=4)
+"""States with many containers inside one another, as agents have them."""
+
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(allow_nan=False, allow_infinity=False))
     | st.sampled_from(["", "a", "a/b", "~", "x" * 20, "x" * 20 + "y", "~1/0"]),

@@ -8,38 +8,39 @@ import click
 
 from eventstate.cli.look import round_row
 from eventstate.cli.options import (
-    AT,
-    TEXT,
     actor_option,
     at_option,
     find_at,
     find_attribute,
     find_point,
     output_options,
+    point,
     reason_option,
+    text,
     version_option,
     with_session,
 )
-from eventstate.cli.output import Output
 
 if TYPE_CHECKING:
+    from eventstate.cli.output import Output
     from eventstate.session import Session
 
 
 @click.command()
 @with_session(read_only=False)
-@click.argument("at", type=AT)
+@click.argument("at", type=point)
 @click.option(
     "--path",
     "attributes",
     multiple=True,
-    type=TEXT,
+    type=text,
     help="Take only this attribute back, a name or a JSON Pointer; may be repeated; e.g. --path plan",
 )
 @reason_option
 @actor_option
 @output_options
 def rollback(
+    *,
     session: Session,
     at: int | str,
     attributes: tuple[str, ...],
@@ -57,26 +58,27 @@ def rollback(
     from eventstate.history import look
     from eventstate.values.delta import MISSING
 
-    point = find_at(session, at)
-    states = session.state(point), session.state()
+    place = find_at(session, at)
+    states = session.state(place), session.state()
     paths = [find_attribute(text, *states) for text in attributes]
     for text, path in zip(attributes, paths, strict=True):
         if all(look(state, path) is MISSING for state in states):
             raise click.ClickException(f"no attribute {text!r}, neither then nor now")
-    turn = session.rollback(point, paths=paths or None, reason=reason, actor=actor)
+    turn = session.rollback(place, paths=paths or None, reason=reason, actor=actor)
     what = ", ".join(attributes) or "the state"
     out.result(round_row(turn), f"round {turn.id}: {what} as at {at}")
 
 
 @click.command()
 @with_session(read_only=False)
-@click.argument("name", type=TEXT)
+@click.argument("name", type=text)
 @at_option
 @version_option
 @reason_option
 @actor_option
 @output_options
 def fork(
+    *,
     session: Session,
     name: str,
     at: int | str | None,
@@ -92,8 +94,8 @@ def fork(
       eventstate fork agent.db what-if --user alice --at 3
       eventstate show agent.db --user alice --branch what-if
     """
-    point, version = find_point(session, at, version)
-    other = session.fork(name, point, version=version, reason=reason, actor=actor)
+    place, version = find_point(session, at, version)
+    other = session.fork(name, place, version=version, reason=reason, actor=actor)
     latest = other.latest
     number = None if latest is None else latest.id
     out.result(

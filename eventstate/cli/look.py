@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventstate.cli.options import (
-    AT,
-    TEXT,
     at_option,
     file_argument,
     find_at,
@@ -17,6 +15,8 @@ from eventstate.cli.options import (
     find_point,
     open_store,
     output_options,
+    point,
+    text,
     user_option,
     version_option,
     with_session,
@@ -42,7 +42,11 @@ def sessions(file: str, user: str | None, out: Output) -> None:
     """
     with open_store(file, read_only=True) as store:
         rows = map(dataclasses.asdict, store.sessions(user))
-        out.rows(rows, ("user_id", "session_id", "round", "version", "branches", "recorded_at"), empty="no sessions")
+        out.rows(
+            rows,
+            ("user_id", "session_id", "round", "version", "branches", "recorded_at"),
+            empty="no sessions",
+        )
 
 
 @click.command()
@@ -85,7 +89,7 @@ def round_row(turn: Round) -> dict[str, Any]:
 @version_option
 @output_options
 def show(
-    session: Session, attribute: str | None, at: int | str | None, version: int | None, out: Output
+    *, session: Session, attribute: str | None, at: int | str | None, version: int | None, out: Output
 ) -> None:
     """Print a session's state, the latest or an earlier one; or ATTRIBUTE of it alone.
 
@@ -99,8 +103,8 @@ def show(
     """
     from eventstate.values.patch import to_json
 
-    point, version = find_point(session, at, version)
-    state = session.state(point, version=version)
+    place, version = find_point(session, at, version)
+    state = session.state(place, version=version)
     if state is None:
         raise click.ClickException("no rounds yet")
     if attribute is None:
@@ -116,8 +120,8 @@ def show(
 
 @click.command()
 @with_session(read_only=True)
-@click.argument("a", type=AT)
-@click.argument("b", type=AT)
+@click.argument("a", type=point)
+@click.argument("b", type=point)
 @click.option("--patch", is_flag=True, help="A JSON Patch, as in RFC 6902; e.g. --patch")
 @output_options
 def diff(session: Session, a: int | str, b: int | str, patch: bool, out: Output) -> None:
@@ -138,7 +142,7 @@ def diff(session: Session, a: int | str, b: int | str, patch: bool, out: Output)
 
 @click.command()
 @with_session(read_only=True)
-@click.argument("attribute", type=TEXT)
+@click.argument("attribute", type=text)
 @output_options
 def history(session: Session, attribute: str, out: Output) -> None:
     """Print every change of ATTRIBUTE, the oldest first.
@@ -150,10 +154,11 @@ def history(session: Session, attribute: str, out: Output) -> None:
       eventstate history agent.db plan --user alice
       eventstate history agent.db /tool_usage/search --user alice --nl
     """
-    path = find_attribute(attribute, session.state())
-    rows = (_change_row(change, out) for change in session.history(path))
-    columns = ("round", "recorded_at", "actor", "reason", "op", "before", "after")
-    out.rows(rows, columns, empty=f"no change of {attribute}")
+    changes = session.history(find_attribute(attribute, session.state()))
+    if not changes:
+        raise click.ClickException(f"no attribute {attribute!r} ever (inside a list, ask for the list)")
+    rows = (_change_row(change, out) for change in changes)
+    out.rows(rows, ("round", "recorded_at", "actor", "reason", "op", "before", "after"))
 
 
 @click.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -24,63 +24,56 @@ F = TypeVar("F", bound=Callable[..., Any])
 _LISTED: Final = 20  # sessions that an error names
 
 
-class _Text(click.ParamType):
-    """Text that a file can hold; what a shell hands over may be bytes that are no UTF-8."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            self.fail(f"{value!r} is not text in UTF-8.", param, ctx)
-        return value
+def text(value: str) -> str:
+    """Take text that a file can hold; what a shell hands over may be bytes that are no UTF-8."""
+    value.encode()  # its UnicodeEncodeError is a ValueError, of which click makes a usage error
+    return value
 
 
-class _File(_Text):
-    """The name of the store's file."""
-
-    name = "file"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(value, param, ctx) or self.fail("a file needs a name.", param, ctx)
+def file_name(value: str) -> str:
+    """Take the name of a store's file."""
+    if not value:
+        raise ValueError("a file needs a name")
+    return text(value)
 
 
-class _At(_Text):
-    """A point of a session's past; a tag and a time are told apart once the session is open."""
-
-    name = "at"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        text = super().convert(value, param, ctx)
-        return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
+def point(value: str) -> int | str:
+    """Take a point of a session's past; a tag and a time are told apart once the session is open."""
+    return int(value) if re.fullmatch(r"[0-9]{1,18}", value) else text(value)
 
 
-TEXT: Final = _Text()
-AT: Final = _At()
-
-file_argument = click.argument("file", type=_File())
-user_option = click.option("--user", type=TEXT, help="Whose session; e.g. --user alice")
+file_argument = click.argument("file", type=file_name)
+user_option = click.option("--user", type=text, metavar="TEXT", help="Whose session; e.g. --user alice")
 session_option = click.option(
-    "--session", "session_id", type=TEXT, help='The session\'s name, "default" by default; e.g. --session trip'
+    "--session",
+    "session_id",
+    type=text,
+    metavar="TEXT",
+    help='The session\'s name, "default" by default; e.g. --session trip',
 )
 branch_option = click.option(
     "--branch",
-    type=TEXT,
+    type=text,
+    metavar="TEXT",
     default="main",
     show_default=True,
     help="The branch of the session; e.g. --branch what-if",
 )
 at_option = click.option(
     "--at",
-    type=AT,
+    type=point,
+    metavar="POINT",
     help="A round's number, a tag, or a time in ISO 8601, UTC if it names no zone; e.g. --at 3",
 )
 version_option = click.option(
     "--version", type=click.IntRange(min=0), help="A version, between two rounds too; e.g. --version 12"
 )
-reason_option = click.option("--reason", type=TEXT, help='Why, for the record; e.g. --reason "wrong tool"')
-actor_option = click.option("--actor", type=TEXT, help="Who does it, for the record; e.g. --actor alice")
+reason_option = click.option(
+    "--reason", type=text, metavar="TEXT", help='Why, for the record; e.g. --reason "wrong tool"'
+)
+actor_option = click.option(
+    "--actor", type=text, metavar="TEXT", help="Who does it, for the record; e.g. --actor alice"
+)
 
 
 def output_options(function: F) -> F:
@@ -123,7 +116,7 @@ def open_store(file: str, *, read_only: bool) -> StateStore:
     from eventstate.store import StateStore
     from eventstate.values.registry import TypeRegistry
 
-    if not os.path.exists(file):  # opened for writing, it would be made
+    if not Path(file).exists():  # opened for writing, it would be made
         raise StorageError(f"{file}: no such file")
     return StateStore(file, read_only=read_only, types=TypeRegistry(unknown="keep"))
 

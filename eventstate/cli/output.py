@@ -6,19 +6,22 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     from rich.console import Console
     from rich.text import Text
 
 _BRIEF: Final = 70
 _LABELS: Final = {"user_id": "user", "session_id": "session", "recorded_at": "time", "path": "attribute"}
-_NUMBERS: Final = {"round", "version", "branches", "seq"}
+_NUMBERS: Final = {"round", "version", "branches"}
+_SHORT: Final = {*_NUMBERS, "recorded_at", "actor", "kind", "op"}
+_VALUES: Final = {"before", "after"}  # one line each, of which a narrow terminal shows the beginning
 # Control characters, other line ends, changes of direction, lone surrogates.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -38,9 +41,7 @@ class Output:
         self.table = not nl and (sys.stdout.isatty() if as_json is None else not as_json)
         self._nl = nl
 
-    def rows(
-        self, rows: Iterable[dict[str, Any]], columns: Sequence[str], *, empty: str = "nothing"
-    ) -> None:
+    def rows(self, rows: Iterable[dict[str, Any]], columns: Sequence[str], *, empty: str = "nothing") -> None:
         """Print rows as they come, or a table of these columns of them."""
         if self.table:
             self._grid(rows, columns, empty)
@@ -82,13 +83,15 @@ class Output:
         _console().print(grid)
 
     def _grid(self, rows: Iterable[dict[str, Any]], columns: Sequence[str], empty: str) -> None:
-        grid = _table(columns)
-        for row in rows:
-            grid.add_row(*(_cell(row.get(column)) for column in columns))
-        if grid.row_count:
-            _console().print(grid)
-        else:
+        cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+        if not cells:
             click.echo(f"({empty})")
+            return
+        used = [index for index in range(len(columns)) if any(line[index] for line in cells)]
+        grid = _table([columns[index] for index in used])
+        for line in cells:
+            grid.add_row(*(_styled(line[index], columns[index]) for index in used))
+        _console().print(grid)
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
@@ -99,6 +102,11 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
     except UnicodeEncodeError:
         return json.dumps(value, indent=indent, default=_time)
     return text
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def escape(text: str) -> str:
@@ -149,9 +157,15 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    if isinstance(value, (list, tuple)):
-        return escape(", ".join(map(str, value)))
-    return escape(str(value))
+    return escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _styled(text: str, column: str) -> Text:
+    from rich.text import Text
+
+    if column in _VALUES:
+        return Text(text, no_wrap=True, overflow="ellipsis")
+    return Text(text, overflow="ellipsis" if column in _SHORT else "fold")
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -164,14 +178,12 @@ def _table(columns: Sequence[str]) -> Any:
     from rich import box
     from rich.table import Table
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for column in columns:
-        number = column in _NUMBERS
         grid.add_column(
             _LABELS.get(column, column),
-            justify="right" if number else "left",
-            no_wrap=number or column == "recorded_at",
-            overflow="fold",
+            justify="right" if column in _NUMBERS else "left",
+            no_wrap=column in _SHORT,
         )
     return grid
 

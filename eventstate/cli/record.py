@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Literal
 
 import click
 
 from eventstate.cli.options import file_argument, output_options, session_option, user_option
-from eventstate.cli.output import Output, escape, progress
+from eventstate.cli.output import Output, count, escape, progress
 
 
 @click.command()
@@ -28,6 +28,7 @@ from eventstate.cli.output import Output, escape, progress
 @click.pass_context
 def record(
     ctx: click.Context,
+    *,
     file: str,
     transcript: str,
     user: str | None,
@@ -55,12 +56,14 @@ def record(
     from eventstate.values.registry import TypeRegistry
 
     # Closing a descriptor of a live database drops SQLite's locks on it.
-    if any(_same_file(transcript, file + end) for end in ("", "-wal", "-shm", "-journal")):
+    if any(_same_file(Path(transcript), Path(file + end)) for end in ("", "-wal", "-shm", "-journal")):
         raise click.UsageError(f"{transcript} is the store itself, not a transcript.")
     with (
         click.open_file(transcript, "rb") as lines,
         StateStore(file, durability=durability, types=TypeRegistry(unknown="keep")) as store,
-        progress("recording", None if transcript == "-" else os.path.getsize(transcript), size=True) as show,
+        progress(
+            "recording", None if transcript == "-" else Path(transcript).stat().st_size, size=True
+        ) as show,
     ):
         recorder = Recorder(store, user, session_id)
         done = 0
@@ -77,15 +80,12 @@ def record(
         "added": recorder.added,
         "refused": recorder.refused,
     }
-    out.result(
-        counts,
-        "{added} rounds added; {messages} messages in {sessions} sessions, {refused} lines refused".format(
-            **counts
-        ),
-    )
+    told = ", ".join((count(recorder.messages, "message"), count(recorder.added, "new round")))
+    refused = f"; {count(recorder.refused, 'line')} refused" if recorder.refused else ""
+    out.result(counts, f"{count(len(recorder.sessions), 'session')}, {told}{refused}")
     if recorder.refused:
         ctx.exit(1)
 
 
-def _same_file(one: str, other: str) -> bool:
-    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)

@@ -191,14 +191,10 @@ class Branches:
     def latest_point(self, view: View) -> Point | None:
         """Find what the highest round names; a fork without rounds of its own stands where it was made."""
         commit, branch = self.latest(view), view.branch
-        inherits = branch.parent is not None and (commit is None or commit.branch != branch.id)
-        if (
-            branch.parent is not None
-            and inherits
-            and view.ceiling == MAX_ROUND
-            and self.last(view) is not None
-        ):
-            return Point(branch.parent, branch.parent_version)
+        if branch.parent is not None and (commit is None or commit.branch != branch.id):
+            own = -1 if branch.origin_round is None else branch.origin_round
+            if view.ceiling >= own and self.last(view) is not None:
+                return Point(branch.parent, branch.parent_version)
         return None if commit is None else self.point(commit)
 
     def point(self, commit: Commit) -> Point:
@@ -298,6 +294,15 @@ class Branches:
                 return version if version <= limit else None
             limit, at = min(limit, at.parent_version), at.parent
         return None
+
+    def sees(self, branch: Branch, point: Point) -> bool:
+        """Say whether a point is the branch's own, or was there on its origin when the branch was made."""
+        wanted, version = self.owner(point)
+        view: View | None = View(branch)
+        while view is not None and view.branch.id != wanted.id:
+            view = view.inherited()
+        last = None if view is None else self.last(view)
+        return last is not None and version <= last.version
 
     def owner(self, point: Point) -> Point:
         """Find the branch whose own event a version is."""

@@ -4,17 +4,21 @@ A difference is a list of edits, to be applied in order. Paths hold dict keys on
 inside a list is a `WITHIN` edit of the attribute that holds the list.
 """
 
+# ruff: noqa: SLF001 - live containers show their plain selves here, too
+
 from __future__ import annotations
 
 import difflib
 import enum
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError
 from eventstate.values.codec import Codec, Live
 from eventstate.values.paths import Path, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Op(enum.IntEnum):
@@ -72,17 +76,15 @@ class Place(NamedTuple):
         """Go on to a key of the dict that stands here."""
         return Place(self.path, (*self.steps, key)) if self.steps else Place((*self.path, key))
 
-    def index(self, index: int) -> Place:
+    def index(self, index: int) -> Place:  # type: ignore[override] # a place is no sequence
         """Go on to an element of the list that stands here."""
         return Place(self.path, (*self.steps, index))
 
     def edit(self, op: Op, value: Any = None) -> Edit:
         """Make the edit that does `op` here."""
-        return (
-            Edit(self.path, Op.WITHIN, [list(self.steps), int(op), value])
-            if self.steps
-            else Edit(self.path, op, value)
-        )
+        if self.steps:
+            return Edit(self.path, Op.WITHIN, [list(self.steps), int(op), value])
+        return Edit(self.path, op, value)
 
 
 def diff(old: dict[Any, Any], new: dict[Any, Any], codec: Codec) -> list[Edit]:
@@ -114,17 +116,16 @@ class Differ:
         kind = type(new)
         if kind is not type(old):
             self.out.append(place.edit(Op.SET, new))
-        elif kind is dict:
-            if self.codec.encode(old) != self.codec.encode(new):
-                self.dicts(place, old, new)
         elif kind is list:
-            if self.codec.encode(old) != self.codec.encode(new):
-                self.lists(place, old, new)
+            self.lists(place, old, new)
         elif kind is str or kind is bytes:
             if old != new:
                 self._texts(place, old, new)
-        elif not self.codec.same(old, new):
-            self.out.append(place.edit(Op.SET, new))
+        elif not self.codec.same(old, new, (*place.path, *place.steps)):
+            if kind is dict:
+                self.dicts(place, old, new)
+            else:
+                self.out.append(place.edit(Op.SET, new))
 
     def dicts(self, place: Place, old: dict[Any, Any], new: dict[Any, Any]) -> None:
         """Compare two dicts key by key, then the order of their keys."""
@@ -146,21 +147,18 @@ class Differ:
             return set()
         return {key for key in old if key in exotic and not self.codec.same(key, exotic[key])}
 
-    def lists(self, place: Place, old: list[Any], new: list[Any]) -> None:
-        """Compare two lists."""
-        self.runs(place, old, new, 0)
-
-    def runs(self, place: Place, old: list[Any], new: list[Any], offset: int) -> None:
-        """Compare two runs of one list that begin at index `offset`."""
-        start = self._shared(old, new)
-        end = self._shared(old[start:][::-1], new[start:][::-1])
-        before, after = old[start : len(old) - end], new[start : len(new) - end]
-        blocks = self._blocks(before, after)
+    def lists(self, place: Place, old: list[Any], new: list[Any], offset: int = 0) -> None:
+        """Compare two lists, or two runs of one that begin at index `offset`."""
+        start = self._shared(place, old, new)
+        before, after = old[start:], new[start:]
+        if before and after:
+            end = self._shared(place, before[::-1], after[::-1])
+            before, after = before[: len(before) - end], after[: len(after) - end]
         # From the end to the start, so that the indexes of what comes later still hold.
-        for tag, i, j, k, m in reversed(blocks):
+        for tag, i, j, k, m in reversed(self._blocks(before, after)):
+            index = offset + start + i
             if tag == "equal":
                 continue
-            index = offset + start + i
             if j - i == m - k:
                 self._pairs(place, index, before[i:j], after[k:m])
             else:
@@ -173,7 +171,7 @@ class Differ:
             nested = type(old) is kind and (
                 kind in (dict, list) or (kind in (str, bytes) and len(old) > _MIN_SHARED)
             )
-            if nested or self.codec.same(old, new):
+            if nested or self.codec.same(old, new, (*place.path, *place.steps)):
                 self._replace(place, index + i - run, after[i - run : i])
                 run = 0
                 self.values(place.index(index + i), old, new)
@@ -198,16 +196,21 @@ class Differ:
             return [("replace", 0, len(before), 0, len(after))]
         return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
 
-    def _shared(self, old: list[Any], new: list[Any]) -> int:
+    def _shared(self, place: Place, old: list[Any], new: list[Any]) -> int:
         """Count the elements at the start that are the same."""
-        encode, length = self.codec.encode, min(len(old), len(new))
-        if encode(old[:length]) == encode(new[:length]):
-            return length
-        start = 0
-        while encode(old[start : start + _CHUNK]) == encode(new[start : start + _CHUNK]):
-            start += _CHUNK
-        while self.codec.same(old[start], new[start]):
-            start += 1
+        if not old or not new:
+            return 0
+        encode = self.codec.encode
+        one, other = _elements(encode(old)), _elements(encode(new, (*place.path, *place.steps)))
+        if other.startswith(one):
+            return len(old)
+        if one.startswith(other):
+            return len(new)
+        # The first byte that differs lies in the first element that does.
+        common, start, end = _common_prefix(one, other), 0, 0
+        for size in (_CHUNK, 1):
+            while (after := end + len(_elements(encode(old[start : start + size])))) <= common:
+                start, end = start + size, after
         return start
 
     def _texts(self, place: Place, old: Any, new: Any) -> None:
@@ -218,6 +221,11 @@ class Differ:
         else:
             inserted = new[start : len(new) - end]
             self.out.append(place.edit(Op.SPLICE, [start, len(old) - end - start, inserted]))
+
+
+def _elements(data: bytes) -> bytes:
+    """Cut off the head of an encoded list; what is left of two lists begins alike if their elements do."""
+    return data[1 if data[0] < 0xDC else 3 if data[0] == 0xDC else 5 :]
 
 
 def _common_prefix(one: Any, other: Any) -> int:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, Final
 
+from eventstate.errors import UnsupportedValueError
 from eventstate.values.codec import SCALARS, Codec
 from eventstate.values.delta import MISSING, Differ, Edit, Op, Place
 from eventstate.values.tracking import ROOT, Node, Recorder
@@ -383,10 +384,11 @@ class LiveList(list[Any], Node):
         if trail is None:
             return
         lo, old_end, end = trail.lo, len(source) - trail.hi, len(items) - trail.hi
-        if lo == 0 and trail.hi == 0:
-            differ.lists(place, source, items)
-        elif lo <= len(items):
-            differ.runs(place, source[lo:old_end], items[lo:end], lo)
+        try:
+            differ.lists(place, source[lo:old_end], items[lo:end], lo)
+        except UnsupportedValueError:
+            differ.codec.encode(items, (*place.path, *place.steps))  # the same error, with the true index
+            raise
         places: dict[int, int] = {}
         for slot, child in trail.parts():
             index: int | None = slot

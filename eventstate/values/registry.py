@@ -67,6 +67,9 @@ class Unregistered(NamedTuple):
     name: str
     payload: Any
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # what stood in a set or as a key had a hash, but its payload may have none
+
 
 class TypeRegistry:
     """Types that a store may hold beside the builtin ones.
@@ -156,7 +159,7 @@ def _dataclass_entry(cls: type, name: str) -> Entry:
     def load(data: Any) -> Any:
         # __init__ and __post_init__ are not run: an instance comes back as it was, not as made anew.
         _refuse_unknown(data, fields)
-        instance = object.__new__(cls)
+        instance: Any = object.__new__(cls)
         for field, how in fields.items():
             if field in data:
                 value = data[field]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eventstate.values.codec import Codec, Live
 from eventstate.values.delta import Edit, fold
 from eventstate.values.live import LiveState
-from tests.strategies import exact, plain_keys, states, values
+from tests.strategies import bushy_states, exact, plain_keys, states, values
 
 CODEC = Codec()
 
@@ -246,6 +246,7 @@ steps = st.lists(
         st.integers(-4, 4),
         st.lists(values, max_size=3),
     ),
+    min_size=1,
     max_size=12,
 )
 
@@ -274,7 +275,7 @@ def do(pair: list[Any], handles: list[list[Any]], step: Step) -> None:
         assert live == plain, name
 
 
-@given(states, steps)
+@given(bushy_states | states, steps)
 def test_a_live_state_does_what_a_plain_one_does_and_its_edits_tell_it(
     source: dict[Any, Any], steps: list[Step]
 ) -> None:
