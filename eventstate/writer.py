@@ -178,7 +178,9 @@ class Writer:
         if opened.source is not None:
             draft = draft._replace(source=opened.source.branch.id, source_version=opened.source.version)
         appended = self.append(draft)
-        if appended.fresh and opened.head is not None:
+        if appended.fresh and opened.head is None:
+            journal.begin_head(appended, draft)
+        elif appended.fresh and opened.head is not None:
             head, opened.head = opened.head, None
             journal.advance_head(head, appended, draft)
         return self.timeline(appended.branch).describe(appended.commit, fresh=appended.fresh and bool(events))

@@ -12,7 +12,7 @@ from eventstate.journal.events import EventCodec, weight
 from eventstate.journal.heads import Head, Heads
 from eventstate.journal.read import Reader, segments
 from eventstate.journal.schema import prepare
-from eventstate.journal.snapshots import MAX_LINEAGE, Snapshots
+from eventstate.journal.snapshots import MAX_LINEAGE, Mark, Marks, Snapshots
 from eventstate.values.codec import Codec
 from eventstate.values.delta import apply
 
@@ -73,6 +73,11 @@ class Journal:
     def put_head(self, head: Head) -> None:
         """Give a head back, as it was taken or after `advance_head`."""
         self.heads.put(head)
+
+    def begin_head(self, appended: Appended, draft: Draft) -> None:
+        """Put a session's first state, made by its first commit, into the cache."""
+        nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()))
+        self.advance_head(nothing, appended, draft)
 
     def advance_head(self, head: Head, appended: Appended, draft: Draft) -> None:
         """Bring a taken head to the commit that was just made of `draft`, and put it back."""
