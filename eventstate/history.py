@@ -248,16 +248,19 @@ class _AttributeFold:
         self._events = events
         self._state: dict[Any, Any] = {}
         self._done = 0
+        self._seen: tuple[int, Values] | None = None
 
     def lookup(self, index: int, path: Path) -> Callable[[], Values]:
         return lambda: self.values(index, path)
 
     def values(self, index: int, path: Path) -> Values:
-        copy = self._journal.codec.copy
-        before = look(self._at(index), path)
-        before = before if before is MISSING else copy(before)
-        after = look(self._at(index + 1), path)
-        return before, after if after is MISSING else copy(after)
+        if self._seen is None or self._seen[0] != index:  # who reads `before` mostly reads `after` next
+            before = self._copy(look(self._at(index), path))
+            self._seen = index, (before, self._copy(look(self._at(index + 1), path)))
+        return self._copy(self._seen[1][0]), self._copy(self._seen[1][1])
+
+    def _copy(self, value: Any) -> Any:
+        return value if value is MISSING else self._journal.codec.copy(value)
 
     def _at(self, count: int) -> dict[Any, Any]:
         if count < self._done:

@@ -95,7 +95,7 @@ def test_a_state_that_stays_large_is_not_written_again_for_every_few_small_event
 def test_the_head_is_renewed_when_the_store_is_closed(tmp_path: Path, applied: list[Any]) -> None:
     with StateStore(tmp_path / "a.db", durability="normal") as store:
         session = store.session("u")
-        session.save({"text": random.Random(1).randbytes(200_000).hex()})
+        session.save({"text": random.Random(1).randbytes(1_000_000).hex()})
         talk(session, snapshots.MIN_EVENTS)
         expected, kept = session.state(), versions(store)
     with StateStore(tmp_path / "a.db") as store:

@@ -61,9 +61,9 @@ def rollback(
     place = find_at(session, at)
     states = session.state(place), session.state()
     paths = [find_attribute(text, *states) for text in attributes]
-    for text, path in zip(attributes, paths, strict=True):
+    for name, path in zip(attributes, paths, strict=True):
         if all(look(state, path) is MISSING for state in states):
-            raise click.ClickException(f"no attribute {text!r}, neither then nor now")
+            raise click.ClickException(f"no attribute {name!r}, neither then nor now")
     turn = session.rollback(place, paths=paths or None, reason=reason, actor=actor)
     what = ", ".join(attributes) or "the state"
     out.result(round_row(turn), f"round {turn.id}: {what} as at {at}")

@@ -24,8 +24,8 @@ def verify(ctx: click.Context, file: str, out: Output) -> None:
       eventstate verify agent.db
       eventstate verify agent.db --json
     """
-    with open_store(file, read_only=True) as store, progress("verifying", None) as show:
-        report = store.verify(show)
+    with open_store(file, read_only=True) as store, progress("verifying") as bar:
+        report = store.verify(bar.show)
     lines = map(escape, str(report).splitlines())
     out.result({"ok": report.ok, **dataclasses.asdict(report)}, "\n".join(lines))
     if not report.ok:

@@ -206,10 +206,10 @@ def _change_row(change: Change, out: Output) -> dict[str, Any]:
     row = _origin_row(change)
     if change.seq is None:  # of a difference, which no single commit made
         row = {"op": change.op, "path": row["path"]}
-    values = {"before": change.before, "after": change.after}
-    told = {name: to_json(value) for name, value in values.items() if value is not MISSING}
-    if out.table:
-        if len(told) == len(values):
-            return row | dict(zip(told, contrast(*told.values()), strict=True))
-        return row | {name: brief(value) for name, value in told.items()}
-    return row | told
+    before, after = change.before, change.after
+    if out.table and before is not MISSING and after is not MISSING:
+        before, after = contrast(before, after, to_json)
+        return row | {"before": before, "after": after}
+    form = (lambda value: brief(to_json(value))) if out.table else to_json
+    there = {"before": before, "after": after}
+    return row | {name: form(value) for name, value in there.items() if value is not MISSING}

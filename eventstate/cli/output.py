@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -119,27 +119,28 @@ def brief(value: Any) -> str:
     return _cut(dumps(value))
 
 
-def contrast(before: Any, after: Any) -> tuple[str, str]:
-    """Write two lists or strings without what they begin with alike; other values as `brief` does."""
-    if type(before) is not type(after) or not isinstance(before, (list, str)):
-        return brief(before), brief(after)
-    shared = 0
-    for one, other in zip(before, after, strict=False):
-        if dumps(one) != dumps(other):
-            break
-        shared += 1
-    if isinstance(before, str):
-        return (brief(before), brief(after)) if shared < _BRIEF else _tails(before, after, shared)
-    return _rest(before, shared), _rest(after, shared)
+def contrast(before: Any, after: Any, form: Callable[[Any], Any]) -> tuple[str, str]:
+    """Write two lists or strings without what they begin with alike; other values as `brief` does.
 
-
-def _tails(before: str, after: str, shared: int) -> tuple[str, str]:
-    return _cut(f"… {dumps(before[shared:])}"), _cut(f"… {dumps(after[shared:])}")
+    Args:
+        before: any value.
+        after: what became of it.
+        form: gives the JSON form of a value.
+    """
+    if type(before) is type(after) and isinstance(before, (list, str)):
+        pairs = enumerate(zip(before, after, strict=False))
+        differ = (index for index, (one, other) in pairs if type(one) is not type(other) or one != other)
+        shared = next(differ, min(len(before), len(after)))
+        if isinstance(before, str) and shared >= _BRIEF:
+            return _cut(f"… {dumps(form(before[shared:]))}"), _cut(f"… {dumps(form(after[shared:]))}")
+        if isinstance(before, list) and shared < max(len(before), len(after)):
+            return _rest(form(before[shared:]), shared), _rest(form(after[shared:]), shared)
+    return brief(form(before)), brief(form(after))
 
 
 def _rest(items: list[Any], shared: int) -> str:
     head = [f"… {shared}"] if shared else []
-    return _cut("[" + ", ".join([*head, *map(dumps, items[shared:])]) + "]")
+    return _cut("[" + ", ".join([*head, *map(dumps, items)]) + "]")
 
 
 def _cut(text: str) -> str:
@@ -184,6 +185,7 @@ def _table(columns: Sequence[str]) -> Any:
             _LABELS.get(column, column),
             justify="right" if column in _NUMBERS else "left",
             no_wrap=column in _SHORT,
+            overflow="fold",
         )
     return grid
 
@@ -194,20 +196,26 @@ def _highlighted(value: Any) -> Text:
     return JSONHighlighter()("\n".join(map(escape, dumps(value, indent=2).split("\n"))))
 
 
+class Bar(NamedTuple):
+    """A progress bar: two functions."""
+
+    show: Callable[..., None]
+    """Is told how much is done, and the total if it is known only then."""
+    say: Callable[[str], None]
+    """Prints a line to stderr, above the bar."""
+
+
 @contextlib.contextmanager
-def progress(title: str, total: int | None, *, size: bool = False) -> Iterator[Callable[..., None]]:
+def progress(title: str, total: int | None = None, *, size: bool = False) -> Iterator[Bar]:
     """Show a progress bar while the block runs, if stderr is a terminal.
 
     Args:
         title: what is going on.
         total: how much there is to do; `None` if nobody knows.
         size: whether that is counted in bytes.
-
-    Yields:
-        What is to be called with how much is done, and again with the total if it is known only then.
     """
     if not sys.stderr.isatty():
-        yield lambda *_: None
+        yield Bar(lambda *_: None, lambda text: click.echo(text, err=True))
         return
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -215,4 +223,7 @@ def progress(title: str, total: int | None, *, size: bool = False) -> Iterator[C
     columns = ("{task.description}", BarColumn(), counter, TimeRemainingColumn())
     with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
-        yield lambda done, total=total: bar.update(task, completed=done, total=total)
+        yield Bar(
+            lambda done, total=total: bar.update(task, completed=done, total=total),
+            lambda text: bar.console.print(text, soft_wrap=True),
+        )

@@ -62,8 +62,8 @@ def record(
         click.open_file(transcript, "rb") as lines,
         StateStore(file, durability=durability, types=TypeRegistry(unknown="keep")) as store,
         progress(
-            "recording", None if transcript == "-" else Path(transcript).stat().st_size, size=True
-        ) as show,
+            "recording", None if transcript == "-" else Path(transcript).stat().st_size or None, size=True
+        ) as bar,
     ):
         recorder = Recorder(store, user, session_id)
         done = 0
@@ -71,9 +71,9 @@ def record(
             try:
                 recorder.line(line)
             except TranscriptError as error:
-                click.echo(f"{transcript}, line {number}: {escape(str(error))}", err=True)
+                bar.say(f"{transcript}, line {number}: {escape(str(error))}")
             done += len(line)
-            show(done)
+            bar.show(done)
     counts = {
         "sessions": len(recorder.sessions),
         "messages": recorder.messages,

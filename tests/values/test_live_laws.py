@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -286,3 +287,67 @@ def test_a_live_state_does_what_a_plain_one_does_and_its_edits_tell_it(
         assert exact(state.root) == exact(plain)
     assert exact(fold(recorded(state.edits()), CODEC.decode(before))) == exact(plain)
     assert CODEC.encode(source) == before
+
+
+def list_source() -> dict[str, Any]:
+    return {"it": [3, {"x": [1]}, [2, 3], "text", {7}, {"x": {"y": 1}}, 3, True], "other": [0]}
+
+
+def dict_source() -> dict[str, Any]:
+    return {"it": {"a": 1, 1: {"x": [1]}, "u": [2, 3], "b": {7}, "c": {"y": 1}, "d": None}, "other": [0]}
+
+
+def mark(thing: Any) -> None:
+    if isinstance(thing, dict):
+        thing["mark"] = thing.get("mark", 0) + 1
+    elif isinstance(thing, list):
+        thing.append("mark")
+    elif isinstance(thing, set):
+        thing.add(f"mark {len(thing)}")
+
+
+def check_sequence(source: dict[str, Any], operations: list[Callable[[Any, Step], Any]], step: Step) -> None:
+    """Do the operations, changing before, between and after them what the container held at first."""
+    state, plain, before = LiveState(source, CODEC), fresh(source), CODEC.encode(source)
+    pair = [plain["it"], state.root["it"]]
+    held = [children(target) for target in pair]
+    for turn, operation in enumerate(operations):
+        one, other = (outcome(operation, target, step) for target in pair)
+        assert one == other
+        for things in held:
+            for thing in things[turn % 2 :: 2]:
+                mark(thing)
+        assert exact(fold(recorded(state.edits()), CODEC.decode(before))) == exact(plain)
+    assert exact(state.root) == exact(plain)
+    assert CODEC.encode(source) == before
+
+
+LIST_STEPS = [
+    Step(0, "", "k", 1, 3, [{"new": 1}, 4]),
+    Step(0, "", "k", -2, 2, [5]),
+    Step(0, "", "k", 0, -1, [6, [7], {8}, {"n": 9}]),
+    Step(0, "", "k", 2, 2, []),
+    Step(0, "", "k", 5, -2, [4, 4]),
+]
+DICT_STEPS = [
+    Step(0, "", "a", 1, 3, [{"new": 1}, 4]),
+    Step(0, "", True, 2, 2, [5]),
+    Step(0, "", 1.0, 3, -1, [{8}]),
+    Step(0, "", "new", 4, 2, []),
+]
+
+
+@pytest.mark.parametrize("first", sorted(LIST))
+def test_every_two_operations_on_a_list_are_told(first: str) -> None:
+    for second in LIST:
+        for step in LIST_STEPS:
+            check_sequence(list_source(), [LIST[first], LIST[second]], step)
+
+
+@pytest.mark.parametrize("first", sorted(DICT))
+def test_every_three_operations_on_a_dict_are_told(first: str) -> None:
+    for second in DICT:
+        for i, third in enumerate(DICT):
+            check_sequence(
+                dict_source(), [DICT[first], DICT[second], DICT[third]], DICT_STEPS[i % len(DICT_STEPS)]
+            )
