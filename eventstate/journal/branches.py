@@ -297,12 +297,17 @@ class Branches:
 
     def sees(self, branch: Branch, point: Point) -> bool:
         """Say whether a point is the branch's own, or was there on its origin when the branch was made."""
-        wanted, version = self.owner(point)
-        view: View | None = View(branch)
-        while view is not None and view.branch.id != wanted.id:
-            view = view.inherited()
+        owner, version = self.owner(point)
+        view = self.level(branch, owner)
         last = None if view is None else self.last(view)
         return last is not None and version <= last.version
+
+    def level(self, branch: Branch, owner: Branch) -> View | None:
+        """Give what a branch sees of another, be it itself or one that it comes from; `None` if nothing."""
+        view: View | None = View(branch)
+        while view is not None and view.branch.id != owner.id:
+            view = view.inherited()
+        return view
 
     def owner(self, point: Point) -> Point:
         """Find the branch whose own event a version is."""
@@ -311,15 +316,17 @@ class Branches:
             branch = branch.parent
         return Point(branch, version)
 
-    def round_at(self, point: Point) -> Commit | None:
+    def round_at(self, view: View, version: int) -> Commit | None:
         """Find the last commit with a round, in the order of writing, up to a version."""
-        branch: Branch | None = point.branch
-        version = point.version
-        while branch is not None:
-            commit = self._commit(sql.ROUND_BEFORE, (row_id(branch.id, 0), row_id(branch.id, LOW), version))
+        at: View | None = view
+        while at is not None:
+            branch, limit, ceiling = at
+            commit = self._commit(
+                sql.ROUND_BEFORE, (row_id(branch.id, 0), row_id(branch.id, limit), version, ceiling)
+            )
             if commit is not None:
                 return commit
-            version, branch = min(version, branch.parent_version), branch.parent
+            version, at = min(version, branch.parent_version), at.inherited()
         return None
 
     def view_at(self, branch: Branch, recorded_at: int) -> View | None:

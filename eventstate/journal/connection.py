@@ -23,6 +23,7 @@ from eventstate.journal import statements as sql
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_MIN_PAGE: Final = 512
 _OPEN: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
 
@@ -238,5 +239,8 @@ def _refuse_unopenable(path: str, *, read_only: bool) -> None:
         raise StorageError(f"{path}: is not a regular file")
     elif not os.access(path, os.R_OK):
         raise ReadOnlyError(f"{path}: no permission to read it")
+    elif 0 < file.stat().st_size < _MIN_PAGE and not Path(path + "-journal").exists():
+        # SQLite would take it for empty and write over it.
+        raise CorruptJournalError(f"{path}: not a database")
     elif not read_only and not os.access(path, os.W_OK):
         raise ReadOnlyError(f"{path}: no permission to write it; open it with read_only=True")

@@ -60,7 +60,7 @@ HIGHEST_ROUND: Final = f"""
     WHERE branch = ? AND round <= ? AND id <= ? ORDER BY round DESC, id DESC LIMIT 1"""
 ROUND_BEFORE: Final = f"""
     SELECT {_COMMIT} FROM commits
-    WHERE id BETWEEN ? AND ? AND version <= ? AND round IS NOT NULL ORDER BY id DESC LIMIT 1"""
+    WHERE id BETWEEN ? AND ? AND version <= ? AND round <= ? ORDER BY id DESC LIMIT 1"""
 LIST_ROUNDS: Final = """
     SELECT round, max(id) FROM commits
     WHERE branch = ? AND round BETWEEN ? AND ? AND id <= ? GROUP BY round ORDER BY round LIMIT ?"""
