@@ -96,7 +96,7 @@ def merged(
                 out[key] = chosen
         return out
 
-    state = combine(_Step((), base, ours, theirs))
+    state = choose(_Step((), base, ours, theirs))
     if conflicts:
         raise Unresolved(conflicts)
     return codec.copy(state)  # type: ignore[no-any-return]

@@ -177,11 +177,11 @@ class Session(Past):
         """
         check_text(name, "branch")
         branch = self._writer.branch()
-        point, ceiling = self._writer.timeline(branch).locate(at, version)
+        timeline = self._writer.timeline(branch)
+        point, ceiling = timeline.locate(at, version)
         start = self._journal.branches.owner(point)
         draft = self._writer.mark("fork", CommitOptions(actor=actor, reason=reason), start)
-        origin = branch if self._journal.branches.sees(branch, start) else start.branch
-        fork = ForkPoint(name, start.branch, start.version, origin, ceiling)
+        fork = ForkPoint(name, start.branch, start.version, timeline.origin(start, ceiling), ceiling)
         self._writer.append(draft._replace(fork=fork), name)
         return Session(self._journal, self.user_id, self.session_id, name, self._model)
 

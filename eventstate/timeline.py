@@ -47,8 +47,7 @@ class Timeline:
         if at is not None and version is not None:
             raise ValueError("give at or version, not both")
         if version is not None:
-            point = self._version(version)
-            return point, self._round_of(point)
+            return self._version(version), self._round_of(self.view, version)
         if at is None:
             point_or_none, commit = self._branches.latest_point(self.view), self._branches.latest(self.view)
             if point_or_none is None or commit is None:
@@ -62,12 +61,22 @@ class Timeline:
             tagged = self._branches.find_tag(self.view, at)
             if tagged is None:
                 raise RoundNotFoundError(f"{self._title}: no tag {at!r}")
-            return tagged, self._round_of(tagged)
+            owner, tagged_version = self._branches.owner(tagged)
+            view = self._branches.level(self.branch, owner) or View(owner)
+            return tagged, self._round_of(view, tagged_version)
         number = check_round(at)
         named = self._branches.find_round(self.view, number)
         if named is None:
             raise RoundNotFoundError(f"{self._title}: no round {number}")
         return self._branches.point(named), number
+
+    def origin(self, start: Point, ceiling: int | None) -> Branch:
+        """Give the branch whose rounds a fork at `start` sees: this one, unless it does not know that point."""
+        if self._branches.version_on(self.branch, start) is not None:
+            return self.branch
+        named = None if ceiling is None else self._branches.find_round(self.view, ceiling)
+        known = named is not None and self._branches.owner(self._branches.point(named)) == start
+        return self.branch if known else start.branch
 
     def _version(self, version: int) -> Point:
         last = self._branches.head(self.branch).version
@@ -75,8 +84,8 @@ class Timeline:
             raise RoundNotFoundError(f"{self._title}: no version {version!r}, the last is {last}")
         return Point(self.branch, version)
 
-    def _round_of(self, point: Point) -> int | None:
-        commit = self._branches.round_at(point)
+    def _round_of(self, view: View, version: int) -> int | None:
+        commit = self._branches.round_at(view, version)
         return None if commit is None else commit.round
 
     def _known(self, turn: Round) -> Point:

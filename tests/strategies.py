@@ -85,7 +85,9 @@ atoms: st.SearchStrategy[Any] = st.one_of(
 )
 """All that has no parts."""
 
-plain_keys: st.SearchStrategy[Any] = st.one_of(_texts, st.sampled_from([0, 1, 2, True, False, None, b"a", "1"]))
+plain_keys: st.SearchStrategy[Any] = st.one_of(
+    _texts, st.sampled_from([0, 1, 2, True, False, None, b"a", "1"])
+)
 """The keys that people use, some of which are equal without being the same."""
 
 keys: st.SearchStrategy[Any] = st.one_of(
@@ -113,7 +115,8 @@ states: st.SearchStrategy[dict[Any, Any]] = st.dictionaries(plain_keys | keys, v
 """Whole states."""
 
 _leaves: st.SearchStrategy[Any] = st.one_of(
-    st.integers(-2, 2), st.sampled_from([True, None, 1.0, math.nan, "", "a", "a text that is long enough to be spliced"])
+    st.integers(-2, 2),
+    st.sampled_from([True, None, 1.0, math.nan, "", "a", "a text that is long enough to be spliced"]),
 )
 _trees: st.SearchStrategy[Any] = st.recursive(
     _leaves,
@@ -132,8 +135,10 @@ bushy_states: st.SearchStrategy[dict[Any, Any]] = st.dictionaries(plain_keys, _t
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(allow_nan=False, allow_infinity=False))
     | st.sampled_from(["", "a", "a/b", "~", "x" * 20, "x" * 20 + "y", "~1/0"]),
-    lambda inner: st.lists(inner, max_size=5)
-    | st.dictionaries(st.sampled_from(["", "a", "b", "a/b", "~0", "0", "-"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["", "a", "b", "a/b", "~0", "0", "-"]), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 """What JSON can hold, with many chances to be alike."""

@@ -364,7 +364,7 @@ AS_NOBODY = """
 import json, os, sys
 from eventstate import EventStateError, StateStore
 from eventstate.journal import schema
-with StateStore(":memory:") as store:  # imports all that the cases need, from folders that nobody may not read
+with StateStore(":memory:") as store:  # imports all that is needed, from folders that nobody may not read
     store.session("u").save({})
 steps = schema.migrations()
 schema.migrations = lambda: steps

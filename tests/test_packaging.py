@@ -105,5 +105,9 @@ def test_the_wheel_installs_the_command(installed: Path, tmp_path: Path) -> None
     run(sys.executable, "-c", LOAD_THE_COMMAND, cwd=tmp_path, path=installed)
 
 
+def test_the_tour_runs_from_the_wheel_alone(installed: Path, tmp_path: Path) -> None:
+    assert "ok: " in run(sys.executable, "-m", "eventstate", "tour", cwd=tmp_path, path=installed)
+
+
 def test_importing_the_library_loads_no_slow_package(tmp_path: Path) -> None:
     assert run(sys.executable, "-c", IMPORT_ALONE, cwd=tmp_path, path=REPOSITORY) == ""

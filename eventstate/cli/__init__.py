@@ -5,6 +5,7 @@ Its modules import nothing but click at their top, so that `--help` is quick.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import click
@@ -21,6 +22,10 @@ class _Verbs(click.Group):
             return super().invoke(ctx)
         except EventStateError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except OSError as error:  # of the transcript, or of stdout
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly
+            raise click.ClickException(str(error)) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)

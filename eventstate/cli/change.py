@@ -48,7 +48,9 @@ def rollback(
     actor: str | None,
     out: Output,
 ) -> None:
-    """Go back to the state AT a round, a tag or a time, as a new round.
+    """Go back to an earlier state, as a new round.
+
+    AT is a round's number, a tag, or a time in ISO 8601.
 
     \b
     Examples:
@@ -87,7 +89,9 @@ def fork(
     actor: str | None,
     out: Output,
 ) -> None:
-    """Start the branch NAME at a point of this one, whose past it shares.
+    """Start a branch at a point of another.
+
+    It shares the past up to there, and is called NAME.
 
     \b
     Examples:

@@ -15,9 +15,9 @@ from eventstate.cli.output import Output, escape, progress
 @output_options
 @click.pass_context
 def verify(ctx: click.Context, file: str, out: Output) -> None:
-    """Check the whole of FILE, and say what is not as it was written, and where.
+    """Check the whole file.
 
-    The exit status is 1 if anything is found.
+    What is not as it was written is told, and where that is. The exit status is 1 if anything is found.
 
     \b
     Examples:

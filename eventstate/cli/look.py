@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @user_option
 @output_options
 def sessions(file: str, user: str | None, out: Output) -> None:
-    """List the sessions of FILE, of one user or of all.
+    """List the sessions, of one user or of all.
 
     \b
     Examples:
@@ -91,9 +91,10 @@ def round_row(turn: Round) -> dict[str, Any]:
 def show(
     *, session: Session, attribute: str | None, at: int | str | None, version: int | None, out: Output
 ) -> None:
-    """Print a session's state, the latest or an earlier one; or ATTRIBUTE of it alone.
+    """Print the state, as it is or as it was.
 
-    ATTRIBUTE is a top-level name, or a JSON Pointer. --nl prints the elements of a list one a line.
+    With ATTRIBUTE, a top-level name or a JSON Pointer, that alone; --nl prints the elements of a
+    list one a line.
 
     \b
     Examples:
@@ -125,7 +126,9 @@ def show(
 @click.option("--patch", is_flag=True, help="A JSON Patch, as in RFC 6902; e.g. --patch")
 @output_options
 def diff(session: Session, a: int | str, b: int | str, patch: bool, out: Output) -> None:
-    """Print what changed from A to B, each a round's number, a tag or a time.
+    """Print what changed from A to B.
+
+    Each is a round's number, a tag, or a time in ISO 8601.
 
     \b
     Examples:
@@ -145,9 +148,10 @@ def diff(session: Session, a: int | str, b: int | str, patch: bool, out: Output)
 @click.argument("attribute", type=text)
 @output_options
 def history(session: Session, attribute: str, out: Output) -> None:
-    """Print every change of ATTRIBUTE, the oldest first.
+    """Print every change of an attribute.
 
     ATTRIBUTE is a top-level name, or a JSON Pointer through dicts; a list has one history as a whole.
+    The oldest change comes first; before or after is left out where the attribute was not there.
 
     \b
     Examples:
@@ -166,7 +170,9 @@ def history(session: Session, attribute: str, out: Output) -> None:
 @click.argument("attribute", required=False)
 @output_options
 def blame(session: Session, attribute: str | None, out: Output) -> None:
-    """Print which change last set each attribute, or each one at and below ATTRIBUTE.
+    """Print who last changed each attribute.
+
+    With ATTRIBUTE, a top-level name or a JSON Pointer, only it and what is below it.
 
     \b
     Examples:

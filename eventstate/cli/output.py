@@ -181,8 +181,10 @@ def _table(columns: Sequence[str]) -> Any:
 
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for column in columns:
+        label = _LABELS.get(column, column)
         grid.add_column(
-            _LABELS.get(column, column),
+            label,
+            min_width=len(label),
             justify="right" if column in _NUMBERS else "left",
             no_wrap=column in _SHORT,
             overflow="fold",

@@ -36,11 +36,12 @@ def record(
     durability: Literal["full", "normal"],
     out: Output,
 ) -> None:
-    """Record chats, one round a message, in FILE, which is made if need be.
+    """Record chats, one round a message.
 
-    Each line of TRANSCRIPT (- for stdin) is a JSON object: a conversation with user_id, session_id and
-    messages, or one message of the session that --user and --session name. The messages are in the
-    OpenAI format; other fields of a conversation become the metadata of its first round.
+    FILE is made if it is not there. Each line of TRANSCRIPT (- for stdin) is a JSON object: a
+    conversation with user_id, session_id and messages, or one message of the session that --user and
+    --session name. Messages are in the OpenAI format; the other fields of a conversation become the
+    metadata of its first round.
 
     Lines that can't be recorded are told by their numbers, and the exit status is then 1; the others
     are recorded. What was recorded before is passed over, so an interrupted run can be repeated, and
@@ -66,12 +67,13 @@ def record(
         ) as bar,
     ):
         recorder = Recorder(store, user, session_id)
+        title = "stdin" if transcript == "-" else transcript
         done = 0
         for number, line in enumerate(lines, 1):
             try:
                 recorder.line(line)
             except TranscriptError as error:
-                bar.say(f"{transcript}, line {number}: {escape(str(error))}")
+                bar.say(f"{title}, line {number}: {escape(str(error))}")
             done += len(line)
             bar.show(done)
     counts = {

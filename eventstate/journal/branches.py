@@ -295,13 +295,6 @@ class Branches:
             limit, at = min(limit, at.parent_version), at.parent
         return None
 
-    def sees(self, branch: Branch, point: Point) -> bool:
-        """Say whether a point is the branch's own, or was there on its origin when the branch was made."""
-        owner, version = self.owner(point)
-        view = self.level(branch, owner)
-        last = None if view is None else self.last(view)
-        return last is not None and version <= last.version
-
     def level(self, branch: Branch, owner: Branch) -> View | None:
         """Give what a branch sees of another, be it itself or one that it comes from; `None` if nothing."""
         view: View | None = View(branch)

@@ -13,6 +13,7 @@ import apsw
 
 from eventstate.errors import (
     CorruptJournalError,
+    EventStateError,
     ReadOnlyError,
     StorageError,
     StoreBusyError,
@@ -96,7 +97,10 @@ class Connection:
         with self._lock:
             db, self._db = self._db, None
             if db is not None:
-                db.close(force=True)
+                try:
+                    db.close(force=True)
+                except apsw.Error as error:  # of the last checkpoint: it is closed, and its log is kept
+                    self._fail(error)
 
     def all(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
         """Run `statement` and give its rows."""
@@ -151,11 +155,11 @@ class Connection:
             return
         try:
             db.execute(sql.ROLLBACK)
-        except apsw.Error:
+        except apsw.Error as error:
             # A transaction that can be neither ended nor continued: better closed than half.
-            self._db = None
-            db.close(force=True)
-            raise
+            with contextlib.suppress(EventStateError):
+                self.close()
+            self._fail(error)
 
     def migrate(self, statement: str) -> None:
         """Run a script of several statements."""

@@ -73,5 +73,7 @@ def _version(connection: Connection, newest: int) -> int:
             )
         return int(version)
     if application or version or connection.pragma("schema_version"):
+        if connection.pragma("application_id") == APPLICATION_ID:
+            return _version(connection, newest)  # another process made it, between two of these readings
         raise CorruptJournalError(f"{connection.path}: a database, but no journal of eventstate")
     return 0

@@ -78,13 +78,14 @@ GET_EVENT: Final = "SELECT op, path, value FROM events WHERE id = ?"
 ANY_CHANGE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op <> 6 LIMIT 1"
 
 
-# An attribute's events: of itself and what is below it (one range of paths), and of what is above it.
+# An attribute's events: of itself and what is below it (one range of paths), and of what is above it,
+# except for the order of keys there, which is no matter of this one among them.
 def list_attribute(ancestors: int) -> str:
     """Give the statement for an attribute that has so many ancestors."""
-    above = f" OR path IN ({', '.join('?' * ancestors)})" if ancestors else ""
+    above = f" OR (op < 5 AND path IN ({', '.join('?' * ancestors)}))" if ancestors else ""
     return f"""
         SELECT id, op, path FROM events
-        WHERE id > ? AND id <= ? AND op < 5 AND (path >= ? AND path < ?{above}) ORDER BY id"""
+        WHERE id > ? AND id <= ? AND op < 6 AND (path >= ? AND path < ?{above}) ORDER BY id"""
 
 
 # Tags

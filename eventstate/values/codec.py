@@ -92,8 +92,10 @@ class Codec:
         if type(value) not in _ATOMS:
             heads = data.translate(None, _NO_HEADS)
             odd = heads.translate(None, _CONTAINER_HEADS)
-            if len(heads) + len(path) > MAX_DEPTH or odd.strip(_FLOAT_HEAD) or (
-                odd and any(head in data for head in _NAN_HEADS)
+            if (
+                len(heads) + len(path) > MAX_DEPTH
+                or odd.strip(_FLOAT_HEAD)
+                or (odd and any(head in data for head in _NAN_HEADS))
             ):
                 self._audit(value, path)
         return data
@@ -342,7 +344,7 @@ def _escape(value: Any) -> Any:
 
 @functools.cache
 def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones() - {"localtime"})  # that is another one elsewhere
 
 
 def _dump_zone(value: dt.datetime | dt.time) -> Any:

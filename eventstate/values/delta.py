@@ -322,9 +322,9 @@ def _walk(node: Any, path: Iterable[Any]) -> Any:
 
 
 def _reorder(target: dict[Any, Any], keys: list[Any]) -> None:
-    if len(keys) != len(target):
-        raise ValueError(f"{len(keys)} keys for a dict of {len(target)}")
     items = {key: target[key] for key in keys}
+    if not isinstance(target, dict) or len(items) != len(target):
+        raise ValueError(f"{len(items)} keys for a {type(target).__name__} of {len(target)}")
     target.clear()
     target.update(items)
 

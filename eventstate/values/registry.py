@@ -58,7 +58,10 @@ class Entry(NamedTuple):
 
     def parts(self, instance: Any) -> Any:
         """Give a container of what stands inside `instance`, or something without parts."""
-        return (self.inside or self.dump)(instance)
+        try:
+            return (self.inside or self.dump)(instance)
+        except Exception:  # noqa: BLE001 - then it is the instance itself that can't be dumped
+            return None
 
 
 class Unregistered(NamedTuple):
@@ -145,7 +148,9 @@ def _entry_for(cls: type, name: str) -> Entry:
         return Entry(name, cls, _dump_model, load, inside=_parts_of_model)
     if issubclass(cls, tuple) and hasattr(cls, "_make"):
         return Entry(name, cls, list, cls._make)
-    raise TypeError(f"{cls.__qualname__} is no enum, dataclass, named tuple or pydantic model: give dump and load")
+    raise TypeError(
+        f"{cls.__qualname__} is no enum, dataclass, named tuple or pydantic model: give dump and load"
+    )
 
 
 def _dataclass_entry(cls: type, name: str) -> Entry:

@@ -186,9 +186,9 @@ class Node(Live):
     def _copied(self, slot: Any, value: Any) -> Any:
         codec = self._recorder.codec
         try:
-            copy = codec.copy(value)
+            copy = codec.decode(codec.encode_stored(value))
         except UnsupportedValueError:
-            codec.encode(value, (*self._path(), slot))  # the same error, with the whole path
+            codec.encode_stored(value, (*self._path(), slot))  # the same error, with the whole path
             raise
         kind = self.kinds.get(type(copy))
         return copy if kind is None else kind._of(copy, self._recorder, None, slot)

@@ -122,7 +122,9 @@ LIST: dict[str, Callable[[Any, Step], Any]] = {
     "append": lambda t, s: t.append(fresh(s.values)),
     "insert": lambda t, s: t.insert(s.i, fresh(s.values)),
     "extend": lambda t, s: t.extend(fresh(s.values)),
-    "extend, broken off": lambda t, s: t.extend(broken(fresh(s.values))) if isinstance(t, Live) else broken_off(),
+    "extend, broken off": lambda t, s: (
+        t.extend(broken(fresh(s.values))) if isinstance(t, Live) else broken_off()
+    ),
     "extend by itself": double,
     "+=": add_in_place,
     "*=": lambda t, s: repeat(t, s.i),
@@ -165,7 +167,15 @@ DICT: dict[str, Callable[[Any, Step], Any]] = {
     "clear": lambda t, _: t.clear(),
     "clear and update": clear_and_update,
     "to the end": lambda t, s: t.__setitem__(first_key(t, s), t.pop(first_key(t, s))) if t else None,
-    "read": lambda t, s: (t.get(s.key), list(t.values()), list(t.items()), dict(t), t | {1: 2}, {1: 2} | t, {**t}),
+    "read": lambda t, s: (
+        t.get(s.key),
+        list(t.values()),
+        list(t.items()),
+        dict(t),
+        t | {1: 2},
+        {1: 2} | t,
+        {**t},
+    ),
     "unhashable": lambda t, _: t.__setitem__([], 1),
 }
 SET: dict[str, Callable[[Any, Step], Any]] = {
