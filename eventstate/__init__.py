@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eventstate.commits import CommitOptions
     from eventstate.errors import (
+        AttributeNotFoundError,
         BranchExistsError,
         BranchNotFoundError,
         ConflictError,
         CorruptJournalError,
+        DivergedError,
         EventStateError,
         InvalidStateError,
         NewerFormatError,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         StorageError,
         StoreBusyError,
         StoreClosedError,
+        TranscriptError,
         UnsupportedValueError,
     )
     from eventstate.history import Blame, Change, Commit, Diff, Note, Round
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "commits": ("CommitOptions",),
     "errors": (
+        "AttributeNotFoundError",
         "BranchExistsError",
         "BranchNotFoundError",
         "ConflictError",
         "CorruptJournalError",
+        "DivergedError",
         "EventStateError",
         "InvalidStateError",
         "NewerFormatError",
@@ -45,6 +50,7 @@ _HOMES = {
         "StorageError",
         "StoreBusyError",
         "StoreClosedError",
+        "TranscriptError",
         "UnsupportedValueError",
     ),
     "history": ("Blame", "Change", "Commit", "Diff", "Note", "Round"),
@@ -58,6 +64,7 @@ _HOMES = {
 
 __all__ = [
     "MISSING",
+    "AttributeNotFoundError",
     "Blame",
     "BranchExistsError",
     "BranchNotFoundError",
@@ -67,6 +74,7 @@ __all__ = [
     "ConflictError",
     "CorruptJournalError",
     "Diff",
+    "DivergedError",
     "EventStateError",
     "Finding",
     "InvalidStateError",
@@ -84,6 +92,7 @@ __all__ = [
     "StoreBusyError",
     "StoreClosedError",
     "StoreStats",
+    "TranscriptError",
     "TypeRegistry",
     "Unregistered",
     "UnsupportedValueError",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from eventstate.checks import check_round, check_text
 from eventstate.journal.records import Draft, Event
-from eventstate.timeline import check_round
 
 if TYPE_CHECKING:
     from eventstate.journal.journal import Journal
@@ -72,19 +72,3 @@ class CommitOptions:
             commit_id=self.commit_id,
             metadata=journal.codec.encode_stored(self.metadata, ("metadata",)) if self.metadata else None,
         )
-
-
-def check_text(value: object, name: str) -> str:
-    """Give `value` back if the file can hold it as text.
-
-    Raises:
-        TypeError: it is no string.
-        ValueError: it has a lone surrogate, which UTF-8 can't hold.
-    """
-    if type(value) is not str:
-        raise TypeError(f"{name} is a string, not {value!r}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{name} {value!r}: a lone surrogate can't be stored") from error
-    return value

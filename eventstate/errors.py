@@ -30,6 +30,12 @@ class RoundNotFoundError(EventStateError, KeyError):
     __str__ = Exception.__str__
 
 
+class AttributeNotFoundError(EventStateError, KeyError):
+    """An attribute that is neither in the state nor in the one that it should come from."""
+
+    __str__ = Exception.__str__
+
+
 class BranchNotFoundError(EventStateError, KeyError):
     """No such branch, or no such session."""
 
@@ -73,6 +79,14 @@ class StorageError(EventStateError, OSError):
 
 class ReadOnlyError(StorageError, PermissionError):
     """A write to a store, a file or a disk that is read-only."""
+
+
+class TranscriptError(EventStateError, ValueError):
+    """A line of a transcript that can't be read, or can't be recorded."""
+
+
+class DivergedError(TranscriptError):
+    """A conversation that is not the one which its session holds."""
 
 
 class StoreBusyError(EventStateError, TimeoutError):

@@ -116,16 +116,8 @@ def common_past(journal: Journal, one: Point, other: Point) -> Point:
         for n, point in reach.items()
         if n in others
     ]
-    candidates = [point for point in shared if not any(_behind(journal, point, past) for past in shared)]
-    return max(candidates, key=lambda point: _position(journal, point))
-
-
-def _behind(journal: Journal, point: Point, other: Point) -> bool:
-    """Say whether `point` is in the past of `other`."""
-    if point.branch.id == other.branch.id:
-        return point.version < other.version
-    past = _reach(journal, other).get(point.branch.id)
-    return past is not None and past.version >= point.version
+    # What is in the past of another was written before it, so the last one written is in no other's past.
+    return max(shared, key=lambda point: _position(journal, point))
 
 
 def _reach(journal: Journal, start: Point) -> dict[int, Point]:

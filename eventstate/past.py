@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eventstate.commits import check_text
+from eventstate.checks import check_text
 from eventstate.errors import BranchNotFoundError, RoundNotFoundError
 from eventstate.history import Blame, Change, Diff, History, Note, Round
 from eventstate.journal.branches import Point, View

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from eventstate.commits import CommitKeywords, CommitOptions, check_text
+from eventstate.checks import check_text
+from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.editing import editing
-from eventstate.errors import EventStateError, InvalidStateError, RoundNotFoundError
+from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidStateError, RoundNotFoundError
 from eventstate.history import Round, look
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
 from eventstate.merge import MergeResult, Resolver, Unresolved, common_past, merged
 from eventstate.past import Past
 from eventstate.values.delta import MISSING, Edit, diff
-from eventstate.values.paths import Path, as_path
+from eventstate.values.paths import Path, as_path, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -123,6 +124,7 @@ class Session(Past):
 
         Raises:
             RoundNotFoundError: there is no such round, tag or moment.
+            AttributeNotFoundError: one of `paths` is neither there nor in the latest state.
         """
         target = self._plain(at)
         chosen = (
@@ -137,6 +139,8 @@ class Session(Past):
                 return diff(opened.state, target, codec)
             state = codec.copy(opened.latest)
             for path in chosen:
+                if look(state, path) is MISSING and look(target, path) is MISSING:
+                    raise AttributeNotFoundError(f"{show(path)}: neither at {at!r} nor in the latest state")
                 _transplant(state, target, path)
             return diff(opened.state, state, codec)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from eventstate.commits import check_text
+from eventstate.checks import check_text
 from eventstate.errors import CorruptJournalError
 from eventstate.history import Commit
 from eventstate.journal import statements as sql

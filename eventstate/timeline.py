@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from eventstate.checks import check_round, check_text
 from eventstate.errors import RoundNotFoundError
 from eventstate.history import Round
 from eventstate.journal.append import microseconds, moment
@@ -58,12 +59,11 @@ class Timeline:
         if isinstance(at, datetime):
             return self._moment(at)
         if isinstance(at, str):
+            check_text(at, "tag")
             tagged = self._branches.find_tag(self.view, at)
             if tagged is None:
                 raise RoundNotFoundError(f"{self._title}: no tag {at!r}")
-            owner, tagged_version = self._branches.owner(tagged)
-            view = self._branches.level(self.branch, owner) or View(owner)
-            return tagged, self._round_of(view, tagged_version)
+            return tagged, self._round_of(self._view_of(tagged), tagged.version)
         number = check_round(at)
         named = self._branches.find_round(self.view, number)
         if named is None:
@@ -71,7 +71,7 @@ class Timeline:
         return self._branches.point(named), number
 
     def origin(self, start: Point, ceiling: int | None) -> Branch:
-        """Give the branch whose rounds a fork at `start` sees: this one, unless it does not know that point."""
+        """Give the branch whose rounds a fork at `start` sees: this one, if it knows that point."""
         if self._branches.version_on(self.branch, start) is not None:
             return self.branch
         named = None if ceiling is None else self._branches.find_round(self.view, ceiling)
@@ -83,6 +83,13 @@ class Timeline:
         if type(version) is not int or not 0 <= version <= last:
             raise RoundNotFoundError(f"{self._title}: no version {version!r}, the last is {last}")
         return Point(self.branch, version)
+
+    def _view_of(self, point: Point) -> View:
+        """Give the rounds to which a point belongs: this branch's, if it is in its past."""
+        if self._branches.version_on(self.branch, point) is not None:
+            return self.view
+        owner = self._branches.owner(point).branch
+        return self._branches.level(self.branch, owner) or View(owner)
 
     def _round_of(self, view: View, version: int) -> int | None:
         commit = self._branches.round_at(view, version)
@@ -160,17 +167,3 @@ class Timeline:
             branch=self._branches.get(commit.branch).name,
             position=commit.position,
         )
-
-
-def check_round(number: object) -> int:
-    """Give `number` back if it can be a round's.
-
-    Raises:
-        TypeError: it is no integer.
-        ValueError: it is negative, or too large for the file.
-    """
-    if type(number) is not int:
-        raise TypeError(f"a round is an integer, not {number!r}")
-    if not 0 <= number <= MAX_ROUND:
-        raise ValueError(f"a round is between 0 and {MAX_ROUND}, not {number}")
-    return number

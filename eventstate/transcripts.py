@@ -10,8 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from eventstate.commits import check_text
-from eventstate.errors import ConflictError, EventStateError, UnsupportedValueError
+from eventstate.checks import check_text
+from eventstate.errors import ConflictError, DivergedError, TranscriptError, UnsupportedValueError
 from eventstate.values.codec import Codec
 
 if TYPE_CHECKING:
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 
 _CODEC: Final = Codec()
 _DIGEST_SIZE: Final = 12
-
-
-class TranscriptError(EventStateError, ValueError):
-    """A line of a transcript that can't be read, or can't be recorded."""
-
-
-class DivergedError(TranscriptError):
-    """A conversation that is not the one which its session holds."""
 
 
 class Conversation(NamedTuple):
@@ -78,7 +70,10 @@ def parse(line: bytes, user_id: str | None = None, session_id: str | None = None
     if user_id is None:
         raise TranscriptError("no user_id")
     try:
-        names = check_text(user_id, "user_id"), check_text(session_id or "default", "session_id")
+        names = (
+            check_text(user_id, "user_id"),
+            check_text("default" if session_id is None else session_id, "session_id"),
+        )
     except (TypeError, ValueError) as error:
         raise TranscriptError(str(error)) from error
     return Conversation(*names, messages, data, whole)

@@ -93,6 +93,7 @@ class Verifier:
         self._reader = Reader(journal.connection, self._branches, self._snapshots, self._events)
         self._names: dict[int, tuple[str, str]] = {}
         self._heads: dict[int, Commit] = {}
+        self._numbers: list[int] = []
         self._report = VerifyReport()
 
     def run(self) -> VerifyReport:
@@ -120,6 +121,8 @@ class Verifier:
         )
 
     def _structure(self) -> None:
+        # Those that others make meanwhile are not looked for: their first commits may come too late.
+        self._numbers = [number for (number,) in self._connection.all(sql.LIST_BRANCH_IDS)]
         for (line,) in self._connection.all(sql.INTEGRITY_CHECK):
             if line != "ok":
                 self._find(f"structure: {line}")
@@ -140,10 +143,13 @@ class Verifier:
                 position, link, recorded_at = commit.position, commit.chain, commit.recorded_at
                 self._commit(commit)
                 self._report.commits += 1
-                if self._progress is not None and self._report.commits % _PAGE == 0:
-                    self._progress(self._report.commits, total)
+                if self._report.commits % _PAGE == 0:
+                    self._tell(total)
+        self._tell(total)
+
+    def _tell(self, total: int) -> None:
         if self._progress is not None:
-            self._progress(self._report.commits, total)
+            self._progress(self._report.commits, max(total, self._report.commits))
 
     def _branch(self, commit: Commit) -> Branch | None:
         try:
@@ -225,7 +231,7 @@ class Verifier:
 
     def _folds(self) -> None:
         """Fold every branch once, from the events alone, and compare its snapshots."""
-        branches = [self._branches.get(number) for (number,) in self._connection.all(sql.LIST_BRANCH_IDS)]
+        branches = [self._branches.get(number) for number in self._numbers]
         self._report.branches = len(branches)
         self._report.sessions = len({branch.session for branch in branches})
         starts: dict[int, list[Branch]] = {}
@@ -266,8 +272,10 @@ class Verifier:
                     packed[item.id] = self._codec.encode(state)
 
     def _snapshot(self, branch: Branch, number: int, state: dict[Any, Any]) -> None:
-        self._report.snapshots += 1
         row = self._connection.one(sql.FIND_SNAPSHOT, (number, number))
+        if row is None:  # dropped, or replaced by a newer one, since it was listed
+            return
+        self._report.snapshots += 1
         try:
             snapshot = self._snapshots.load(row)
         except CorruptJournalError as error:

@@ -407,9 +407,12 @@ def test_nothing_in_a_store_can_steer_a_terminal(tmp_path: Path) -> None:
         store.session("other")
     file = tmp_path / "agent.db"
     for arguments in (("sessions", file), ("log", file), ("show", file), ("diff", file, "1", "2")):
-        shown = run(*arguments, "--table").stdout
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
-        assert "[bold]" in shown
+        for form in ("--table", "--json"):
+            shown = run(*arguments, form).stdout
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+            assert "[bold]" in shown
+    assert data("show", file, "--at", "1") == {evil: [evil]}
+    assert not re.search("[\x1b\x9b]", run("show", file, "--at", evil, status=1).stderr)
 
 
 def test_a_stdout_that_knows_no_umlauts_gets_escapes(path: Path) -> None:
@@ -423,7 +426,7 @@ def test_a_stdout_that_knows_no_umlauts_gets_escapes(path: Path) -> None:
 # Terminals and pipes
 
 
-def on_terminal(*arguments: str | Path, width: int = 100) -> str:
+def on_terminal(*arguments: str | Path, width: int = 100, status: int = 0) -> str:
     """Runs the command line with a terminal for stdout and stderr, and gives what it wrote there."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
@@ -436,7 +439,7 @@ def on_terminal(*arguments: str | Path, width: int = 100) -> str:
             while piece := os.read(master, 65536):
                 written += piece
         os.close(master)
-    assert process.returncode == 0, written
+    assert process.returncode == status, written
     return written.decode()
 
 
@@ -447,6 +450,7 @@ def test_a_terminal_gets_tables_that_fit_and_json_when_it_is_asked_for(path: Pat
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert lines[0].split()[:2] == ["round", "time"]
     assert max(map(len, lines)) <= 75
+    assert len(lines) == 2 + 4  # a line each, however long the values are
     assert json.loads(on_terminal("show", path, "--json")) == {"plan": "x" * 300}
 
 
@@ -457,6 +461,13 @@ def test_a_terminal_gets_a_progress_bar_and_a_pipe_does_not(tmp_path: Path) -> N
     assert "verifying" in on_terminal("verify", tmp_path / "one.db")
     assert run("record", tmp_path / "two.db", transcript).stderr == ""
     assert run("verify", tmp_path / "two.db").stderr == ""
+
+
+def test_what_is_told_above_a_progress_bar_is_told_as_it_is(tmp_path: Path) -> None:
+    transcript = tmp_path / "[bold]chat.jsonl"
+    transcript.write_text("oops\n")
+    told = on_terminal("record", tmp_path / "one.db", transcript, width=300, status=1)
+    assert f"{transcript}, line 1: not JSON" in told
 
 
 def test_a_pipe_that_is_closed_early_is_no_error_to_talk_about(tmp_path: Path) -> None:
@@ -578,9 +589,17 @@ def test_a_wrong_use_is_status_2(path: Path, arguments: tuple[str, ...]) -> None
 
 
 @pytest.mark.parametrize("verb", READING)
-def test_reading_leaves_the_file_as_it_is(path: Path, verb: str) -> None:
+def test_reading_opens_the_file_without_the_right_to_write(
+    path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
     before = path.read_bytes()
-    path.chmod(0o444)
+    build = StateStore.__init__
+
+    def watch(store: StateStore, *arguments: Any, **options: Any) -> None:
+        assert options["read_only"]
+        build(store, *arguments, **options)
+
+    monkeypatch.setattr(StateStore, "__init__", watch)
     rest = {"diff": ("1", "2"), "history": ("plan",)}.get(verb, ())
     data(verb, path, *rest)
     assert path.read_bytes() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import random
+import re
 import signal
 import statistics
 import subprocess
@@ -339,6 +340,35 @@ def test_a_failing_disk_loses_nothing_acknowledged_and_leaves_the_store_usable_o
     assert kinds >= {"read", "write", "sync"}
 
 
+@pytest.mark.parametrize("kind", READS)
+def test_a_read_that_fails_leaves_the_store_as_it_was(tmp_path: Path, disk: Disk, kind: str) -> None:
+    path = tmp_path / "a.db"
+    with StateStore(path) as store:
+        prepare(store)
+        expected = list(store.session("u").replay())
+    for nth in range(1, 200):
+        with StateStore(path, vfs=disk.name) as store:
+            session = store.session("u")
+            disk.fail(nth)
+            errors = []
+            try:
+                READS[kind](store, session)
+            except EventStateError as error:
+                errors.append(error)
+            disk.heal()
+            # To verify, a disk that fails is a finding, not an error.
+            assert bool(errors) == (disk.failures > 0 and kind != "verify")
+            assert all(isinstance(error, StorageError) and str(path) in str(error) for error in errors)
+            assert list(session.replay()) == expected
+            assert session.state() == expected[-1][1]
+            READS[kind](store, session)
+        if not disk.failures:
+            break
+    else:
+        pytest.fail("the read never passed untouched")
+    assert nth > 1
+
+
 def test_a_full_disk_is_a_storage_error_that_names_the_file_and_nothing_is_written(
     tmp_path: Path, disk: Disk
 ) -> None:
@@ -348,7 +378,7 @@ def test_a_full_disk_is_a_storage_error_that_names_the_file_and_nothing_is_writt
         before, version = session.state(), session.version
         for kind, write in WRITES.items():
             disk.fail(1, apsw.SQLITE_FULL, kinds=frozenset({"write"}), lasting=True)
-            with pytest.raises(StorageError, match="full") as caught:
+            with pytest.raises(StorageError, match="disk is full") as caught:
                 write(store, session)
             assert str(path) in str(caught.value)
             assert isinstance(caught.value, OSError), kind
@@ -370,7 +400,7 @@ def test_an_edit_that_a_full_disk_refused_is_gone_from_the_next_live_round(
         session = prepare(store)
         before = session.state()
         disk.fail(1, apsw.SQLITE_FULL, kinds=frozenset({"write"}), lasting=True)
-        with pytest.raises(StorageError), session.round() as state:  # noqa: PT012 - the exit raises
+        with pytest.raises(StorageError), session.round() as state:
             state["messages"].append("lost")
             state["lost"] = True
         disk.heal()
@@ -378,6 +408,25 @@ def test_an_edit_that_a_full_disk_refused_is_gone_from_the_next_live_round(
             assert state == before
             state["found"] = True
         assert session.state() == before | {"found": True}
+
+
+def test_a_transaction_that_cannot_be_taken_back_closes_the_store_and_frees_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with StateStore(path) as store:
+        session = prepare(store)
+        before = session.state()
+        connection = store._journal.connection._db
+        assert connection is not None
+        connection.exec_trace = lambda _, statement, __: statement not in {"COMMIT", "ROLLBACK"}
+        with pytest.raises(StorageError, match=re.escape(str(path))):
+            session.save({"n": 4})
+        assert store.closed
+        with pytest.raises(StoreClosedError):
+            session.state()
+    with StateStore(path, timeout=0) as store:
+        assert store.session("u").state() == before
+        store.session("u").save({"n": 5})
+        assert store.verify().ok
 
 
 # A machine that stops.

@@ -9,14 +9,12 @@ to its own, and a tag stays where it was put.
 from __future__ import annotations
 
 import copy
+import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -25,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from eventstate import (
     MISSING,
+    AttributeNotFoundError,
     BranchExistsError,
     ConflictError,
     Round,
@@ -36,6 +35,11 @@ from eventstate.journal import journal, snapshots
 from eventstate.merge import MergeConflict
 from eventstate.values.delta import apply
 from tests.stores import Clock, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
 State = dict[Any, Any]
 
@@ -107,14 +111,19 @@ class Line:
             at = at.parent
         return at
 
-    def knows(self, at: Mark) -> bool:
-        """Say whether a version is in the past of this line, or has one of the names that it inherited."""
-        owner, named = at.line.owner(at.version), self.rounds().get(-1 if at.number is None else at.number)
-        line, upto = self, self.version
+    def holds(self, at: Mark) -> bool:
+        """Say whether a version is in the past of this line."""
+        owner, line, upto = at.line.owner(at.version), self, self.version
         while line is not owner and line.parent is not None:
             line, upto = line.parent, min(upto, line.start)
-        return (line is owner and at.version <= upto) or (
-            named is not None and (named.version, named.line.owner(named.version)) == (at.version, owner)
+        return line is owner and at.version <= upto
+
+    def knows(self, at: Mark) -> bool:
+        """Say whether a version is in the past of this line, or has one of the names that it inherited."""
+        named = self.rounds().get(-1 if at.number is None else at.number)
+        return self.holds(at) or (
+            named is not None
+            and (named.version, named.line.owner(named.version)) == (at.version, at.line.owner(at.version))
         )
 
     def fork(self, name: str, at: Mark, time: datetime) -> Line:
@@ -163,8 +172,8 @@ def merge(base: Any, ours: Any, theirs: Any, path: tuple[Any, ...] = ()) -> Iter
     elif type(ours) is dict and type(theirs) is dict and (type(base) is dict or base is MISSING):
         yield path, base, ours, theirs, {}
         for key in [*ours, *(key for key in theirs if key not in ours)]:
-            below = (old.get(key, MISSING) if old is not MISSING else MISSING for old in (base, ours, theirs))
-            yield from merge(*below, path=(*path, key))
+            old = MISSING if base is MISSING else base.get(key, MISSING)
+            yield from merge(old, ours.get(key, MISSING), theirs.get(key, MISSING), (*path, key))
     else:
         yield path, base, ours, theirs, ...
 
@@ -213,9 +222,8 @@ class Deed(NamedTuple):
     def do(self, state: Any, mirror: State) -> None:
         spots: list[tuple[Any, Any]] = [(state, mirror)]
         for live, plain in spots:  # the list grows: every container, from the outside in
-            for key in plain if type(plain) is dict else range(len(plain)):
-                if type(plain[key]) in (dict, list):
-                    spots.append((live[key], plain[key]))
+            inside = plain if type(plain) is dict else range(len(plain))
+            spots += [(live[key], plain[key]) for key in inside if type(plain[key]) in (dict, list)]
         for target in spots[self.where % len(spots)]:
             self._do(target, copy.deepcopy(self.value))
 
@@ -241,9 +249,7 @@ class Deed(NamedTuple):
 
 
 deeds = st.lists(
-    st.builds(
-        Deed, st.integers(0, 20), st.sampled_from(["set", "put", "delete", "update"]), keys, values
-    ),
+    st.builds(Deed, st.integers(0, 20), st.sampled_from(["set", "put", "delete", "update"]), keys, values),
     max_size=4,
 )
 lines = st.integers(0, 30)
@@ -432,9 +438,8 @@ class Sessions(RuleBasedStateMachine):
         line.pasts[version] = line.pasts[line.version] | {commit}
         line.notes[version] = name
         line.version = version
-        if self.round is not None and self.round[3] is line and self.round[4] == version - 1:
-            if self.sessions[self.round[5], line.name] is session:
-                self.round = (*self.round[:4], version, self.round[5])
+        if self.round is not None and self.round[3:] == (line, version - 1, store):
+            self.round = (*self.round[:4], version, store)
 
     # A round that stays open while other things happen
 
@@ -443,7 +448,7 @@ class Sessions(RuleBasedStateMachine):
     def enter(self, store: int, pick: int, todo: list[Deed]) -> None:
         line = self.line(pick)
         manager = self.session(store, line).round()
-        live, mirror = manager.__enter__(), copy.deepcopy(line.state() or {})  # noqa: PLC2801 - left in `leave`
+        live, mirror = manager.__enter__(), copy.deepcopy(line.state() or {})
         for deed in todo:
             deed.do(live, mirror)
         self.round = manager, live, mirror, line, line.version, store
@@ -481,6 +486,10 @@ class Sessions(RuleBasedStateMachine):
         state = copy.deepcopy(mark.state)
         if paths is not None:
             chosen, state = state, copy.deepcopy(line.state() or {})
+            if not all(key in chosen or key in state for key in paths):
+                with pytest.raises(AttributeNotFoundError):
+                    session.rollback(at, paths=paths)
+                return
             for key in paths:
                 state.pop(key, None) if key not in chosen else state.update({key: chosen[key]})
         self.written(line, session.rollback(at, paths=paths), state, None)
@@ -515,7 +524,8 @@ class Sessions(RuleBasedStateMachine):
             session.fork(name, version=version)
         elif how == "tag" and tags:
             tag, at = tags[to % len(tags)]
-            at = at._replace(number=line.round_of(at.line, at.version))
+            told_by = line if line.holds(at) else at.line.owner(at.version)
+            at = at._replace(number=line.round_of(told_by, at.version))
             session.fork(name, at=tag)
         elif how == "latest" and named:
             latest = line.latest()
@@ -676,11 +686,10 @@ class Sessions(RuleBasedStateMachine):
         for key in ("a", "deep", 1):
             changes = session.history(key)
             whole = [change for change in changes if change.path == (key,)]
-            for one, other in zip(changes, changes[1:], strict=False):
+            for one, other in itertools.pairwise(changes):
                 if one.path == other.path:
                     assert told(one.after) == told(other.before)
-            ends = sorted(line.states)
-            for before, after in zip(ends, ends[1:], strict=False):
+            for before, after in itertools.pairwise(sorted(line.states)):
                 old, new = (told(line.states[end].get(key, MISSING)) for end in (before, after))
                 inside = [change for change in changes if before < (change.seq or 0) <= after]
                 assert inside or old == new
@@ -688,12 +697,11 @@ class Sessions(RuleBasedStateMachine):
                     assert told(inside[0].before) == old
                 if inside and inside[-1] in whole:
                     assert told(inside[-1].after) == new
-        turns = list(session.rounds())
-        for one, other in zip(turns, turns[1:], strict=False):
-            state = session.state(at=one)
-            for edit in session.diff(one, other).edits:
+        for earlier, later in itertools.pairwise(session.rounds()):
+            state = session.state(at=earlier)
+            for edit in session.diff(earlier, later).edits:
                 apply(state, edit)
-            assert packed(state) == packed(line.rounds()[other.id].state)
+            assert packed(state) == packed(line.rounds()[later.id].state)
 
 
 def told(value: Any) -> bytes | None:

@@ -60,12 +60,15 @@ def test_a_kept_tour_is_a_whole_store(tmp_path: Path) -> None:
         assert store.verify().ok
 
 
-def test_the_tour_does_not_overwrite_a_file(tmp_path: Path) -> None:
+def test_the_tour_does_not_write_into_a_file_that_is_there(tmp_path: Path) -> None:
     kept = tmp_path / "tour.db"
-    kept.write_text("mine")
+    with StateStore(kept) as store:
+        store.session("alice").save({"mine": 1})
     done = CliRunner().invoke(main, ["tour", "--keep", str(kept)])
     assert done.exit_code == 1
-    assert kept.read_text() == "mine"
+    assert "exists" in done.stderr
+    with StateStore(kept, read_only=True) as store:
+        assert [info.user_id for info in store.sessions()] == ["alice"]
 
 
 @pytest.mark.parametrize("broken", ["rollback", "undo", "state", "diff", "history", "blame", "merge"])

@@ -6,17 +6,8 @@ from typing import Any
 
 import pytest
 
-from eventstate import StateStore
-from eventstate.transcripts import (
-    Conversation,
-    DivergedError,
-    Recorder,
-    Recording,
-    TranscriptError,
-    add_message,
-    parse,
-    record,
-)
+from eventstate import DivergedError, StateStore, TranscriptError
+from eventstate.transcripts import Conversation, Recorder, Recording, add_message, parse, record
 from tests.stores import packed
 
 
@@ -44,8 +35,8 @@ CHAT = [
     said("Be kind.", "system"),
     said("Hello"),
     call(("c1", "search"), ("c2", "book")),
-    answer("c2"),
     answer("c1"),
+    answer("c2"),
     call(("c3", "search")),
     answer("c3"),
     said("Done.", "assistant"),
@@ -89,7 +80,7 @@ def test_the_state_of_a_conversation_tells_its_messages_turn_roles_and_tools() -
 
 def test_a_tool_call_is_pending_from_its_message_to_its_answer() -> None:
     pending = [folded(CHAT[:count])["pending_tool_calls"] for count in range(1, len(CHAT) + 1)]
-    assert pending == [[], [], ["c1", "c2"], ["c1"], [], ["c3"], [], []]
+    assert pending == [[], [], ["c1", "c2"], ["c2"], [], ["c3"], [], []]
 
 
 def test_only_a_tool_closes_a_call() -> None:
@@ -162,7 +153,7 @@ def test_a_mark_of_byte_order_is_passed_over() -> None:
         (line(messages=[said("hi")]), "no user_id"),
         (line(user_id=7, messages=[said("hi")]), "user_id is a string, not 7"),
         (line(user_id="\ud800", messages=[said("hi")]), "surrogate"),
-        (line(user_id="a", session_id=7, messages=[said("hi")]), "session_id is a string, not 7"),
+        (line(user_id="a", session_id=0, messages=[said("hi")]), "session_id is a string, not 0"),
         (line(user_id="a", messages=[said("hi"), "hi"]), "message 2: not a JSON object"),
         (line(user_id="a", messages=[said("hi"), {"content": "hi"}]), "message 2: no role"),
         (line(user_id="a", messages=[{"role": None}]), "message 1: role is a string, not None"),
@@ -195,6 +186,12 @@ def test_recording_again_adds_nothing(store: StateStore) -> None:
     assert record(session, CHAT) == 0
     assert record(session, CHAT[:3]) == 0
     assert store.stats().commits == before
+
+
+def test_what_is_said_twice_is_recorded_twice(store: StateStore) -> None:
+    session = store.session("alice")
+    assert record(session, [said("again")] * 3) == 3
+    assert session.state()["messages"] == [said("again")] * 3
 
 
 def test_a_conversation_that_has_grown_adds_what_is_new(store: StateStore) -> None:

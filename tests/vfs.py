@@ -107,7 +107,10 @@ class Disk(apsw.VFS):
         if self._countdown > 0 or (self._countdown < 0 and not self._lasting):
             return None
         self.failures += 1
-        return apsw.exception_for(self._code if self._code is not None else CODES[operation.kind])
+        code = self._code if self._code is not None else CODES[operation.kind]
+        error = apsw.exception_for(code)
+        error.args = ("database or disk is full" if code == apsw.SQLITE_FULL else "disk I/O error",)
+        return error
 
     def excepthook(
         self,

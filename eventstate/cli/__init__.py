@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from eventstate.cli import change, check, look, record, tour
+from eventstate.cli.output import escape
 from eventstate.errors import EventStateError
 
 
@@ -21,7 +22,7 @@ class _Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except EventStateError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(escape(" ".join(str(error).split()))) from error
         except OSError as error:  # of the transcript, or of stdout
             if error.errno == errno.EPIPE:
                 raise  # click ends quietly

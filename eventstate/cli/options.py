@@ -125,8 +125,9 @@ def _choose(store: StateStore, user: str | None, session_id: str | None, branch:
     """Find the session that is meant, if there is but one that it can be."""
     from eventstate.errors import BranchNotFoundError
 
-    if user is not None and store.session(user, session_id or "default").exists:
-        found = [(user, session_id or "default")]
+    name = "default" if session_id is None else session_id
+    if user is not None and store.session(user, name).exists:
+        found = [(user, name)]
     else:
         names = ((info.user_id, info.session_id) for info in store.sessions(user))
         found = list(islice((name for name in names if session_id in {None, name[1]}), _LISTED + 1))

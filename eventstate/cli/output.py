@@ -95,8 +95,9 @@ class Output:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """Write JSON, with other letters than English ones as they are, if the terminal can show them."""
+    """Write JSON, with other letters than English ones as they are, if stdout can take them."""
     text = json.dumps(value, ensure_ascii=False, indent=indent, default=_time)
+    text = "\n".join(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -195,7 +196,7 @@ def _table(columns: Sequence[str]) -> Any:
 def _highlighted(value: Any) -> Text:
     from rich.highlighter import JSONHighlighter
 
-    return JSONHighlighter()("\n".join(map(escape, dumps(value, indent=2).split("\n"))))
+    return JSONHighlighter()(dumps(value, indent=2))
 
 
 class Bar(NamedTuple):

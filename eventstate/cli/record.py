@@ -52,19 +52,19 @@ def record(
       eventstate record agent.db chats.jsonl
       eventstate record agent.db trip.jsonl --user alice --session trip
     """
+    from eventstate.errors import TranscriptError
     from eventstate.store import StateStore
-    from eventstate.transcripts import Recorder, TranscriptError
+    from eventstate.transcripts import Recorder
     from eventstate.values.registry import TypeRegistry
 
     # Closing a descriptor of a live database drops SQLite's locks on it.
     if any(_same_file(Path(transcript), Path(file + end)) for end in ("", "-wal", "-shm", "-journal")):
         raise click.UsageError(f"{transcript} is the store itself, not a transcript.")
+    size = 0 if transcript == "-" else Path(transcript).stat().st_size
     with (
         click.open_file(transcript, "rb") as lines,
         StateStore(file, durability=durability, types=TypeRegistry(unknown="keep")) as store,
-        progress(
-            "recording", None if transcript == "-" else Path(transcript).stat().st_size or None, size=True
-        ) as bar,
+        progress("recording", size or None, size=True) as bar,
     ):
         recorder = Recorder(store, user, session_id)
         title = "stdin" if transcript == "-" else transcript

@@ -67,6 +67,11 @@ class Connection:
     def _open(self, vfs: str | None) -> apsw.Connection:
         if not self.read_only:
             return apsw.Connection(self.path, flags=_OPEN, vfs=vfs)
+        if os.access(self.path, os.W_OK) and not Path(self.path + "-wal").exists():
+            # A connection that may write takes the files away again that it had to make beside this one.
+            db = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
+            db.pragma("query_only", value=True)
+            return db
         db = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
         try:
             db.pragma("user_version")

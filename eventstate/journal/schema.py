@@ -41,9 +41,10 @@ def prepare(connection: Connection) -> None:
     if connection.read_only:
         if version == len(steps):
             return
-        raise ReadOnlyError(
-            f"{connection.path}: format {version} has to be migrated; open it for writing once"
+        reason = (
+            f"format {version} has to be migrated; open it for writing once" if version else "an empty file"
         )
+        raise ReadOnlyError(f"{connection.path}: {reason}")
     if version == 0:
         connection.pragma("page_size", PAGE_SIZE)
         connection.pragma("auto_vacuum", "INCREMENTAL")

@@ -39,7 +39,9 @@ SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 _ATOMS: Final = SCALARS | {
     complex, decimal.Decimal, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID,
 }  # fmt: skip
-_SAFE_KEYS: Final = SCALARS - {float}
+SAFE_KEYS: Final = SCALARS - {float}
+"""Types of which every value can be a key and be found again."""
+
 # MessagePack takes these for something else, and asks nobody.
 _IMPOSTORS: Final = frozenset({bytearray, memoryview, msgpack.ExtType, msgpack.Timestamp})
 
@@ -50,6 +52,10 @@ _FLOAT_HEAD: Final = b"\xcb"
 _NO_HEADS: Final = bytes(set(range(256)) - set(_CONTAINER_HEADS + _ODD_HEADS + _FLOAT_HEAD))
 _NAN_HEADS: Final = (b"\xcb\x7f", b"\xcb\xff")
 _SCANNED: Final = 4096  # bytes from which lengths are checked against what follows, before anything is built
+_GUARDED: Final = 4  # extension types inside one another from which the depth is checked before going on
+_SHOWN: Final = 16  # keys of a path that a message shows
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} containers"
+_PACKING: Final = (TypeError, ValueError, OverflowError, RecursionError)
 
 
 class Live:
@@ -79,7 +85,7 @@ class Codec:
         """
         try:
             return self._pack(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except _PACKING as error:
             raise self._explained(value, path, error) from error
 
     def encode_stored(self, value: Any, path: Path = ()) -> bytes:
@@ -102,7 +108,7 @@ class Codec:
 
     def check_key(self, key: Any, path: Path) -> None:
         """Refuse `key`, about to be used in the container at `path`, unless it can be found again."""
-        if type(key) not in _SAFE_KEYS:
+        if type(key) not in SAFE_KEYS:
             self.encode_stored({key: None}, path)
 
     def decode(self, data: bytes) -> Any:
@@ -256,7 +262,7 @@ class Codec:
         return _unsupported(where, ValueError(_TOO_DEEP))
 
     def _first_failing(self, node: Any, above: list[Any]) -> tuple[Any, Any, Exception] | None:
-        """Find the part of `node` that can't be packed; None in its place if nothing inside it is to blame."""
+        """Find the part of `node` that can't be packed; None for it if nothing inside it is to blame."""
         for key in node if isinstance(node, dict) else ():
             try:
                 self._pack([key])
@@ -280,23 +286,23 @@ class Codec:
                 if type(node) in _IMPOSTORS:
                     raise _unsupported(where, TypeError(f"{type(node).__qualname__} can't be stored"))
                 for key in node if isinstance(node, dict) else ():
-                    if type(key) not in _SAFE_KEYS:
-                        back = self.copy(key) if type(key) is not float else key * 1
-                        if type(back) is not type(key) or back != key or hash(back) != hash(key):
+                    if type(key) not in SAFE_KEYS:
+                        back = self.copy(key)
+                        if back != key or hash(back) != hash(key):
                             raise _unsupported((*where, key), TypeError("as a key: no look-up would find it"))
 
     def _is_too_deep(self, value: Any) -> bool:
         return any(depth >= MAX_DEPTH for depth, _ in enumerate(self._levels(value, ())))
 
     def _levels(self, value: Any, path: Path) -> Iterator[dict[int, tuple[Path, Any]]]:
-        """Give what has parts, with its path: first `value`, then its children, then theirs."""
+        """Give what may have parts, with its path: first `value`, then its children, then theirs."""
         level = {id(value): (path, value)}
         while level:
             yield level
             level = {
                 id(child): ((*where, step), child)
                 for where, node in level.values()
-                for step, child in self._children(node)
+                for step, child in (*self._children(node), *_odd_keys(node))
                 if type(child) not in _ATOMS
             }
 
@@ -316,13 +322,12 @@ class Codec:
             yield from ((item, item) for item in node)
 
 
-_PACKING: Final = (TypeError, ValueError, OverflowError, RecursionError)
-_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} containers"
-_GUARDED: Final = 4  # extension types inside one another from which the depth is checked before going on
+def _odd_keys(node: Any) -> list[tuple[Any, Any]]:
+    return [(key, key) for key in node if type(key) not in _ATOMS] if isinstance(node, dict) else []
 
 
 def _unsupported(path: Path, error: Exception) -> UnsupportedValueError:
-    shown = show(path) if len(path) <= 16 else show(path[:16]) + "/..."
+    shown = show(path) if len(path) <= _SHOWN else show(path[:_SHOWN]) + "/..."
     return UnsupportedValueError(f"{shown}: {error or type(error).__name__}", path=path)
 
 

@@ -8,9 +8,8 @@ inside a list is a `WITHIN` edit of the attribute that holds the list.
 
 from __future__ import annotations
 
-import difflib
+import bisect
 import enum
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError
@@ -18,7 +17,7 @@ from eventstate.values.codec import Codec, Live
 from eventstate.values.paths import Path, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
 
 class Op(enum.IntEnum):
@@ -62,8 +61,10 @@ MISSING: Final = Missing.MISSING
 """Stands for the value of an attribute that is not there; `None` is a value."""
 
 _MIN_SHARED: Final = 16  # characters that a splice must spare before it is worth its own bytes
-_MAX_MATCHES: Final = 20_000  # pairs of equal elements up to which two runs are aligned one by one
+_EDIT: Final = 16  # bytes that an edit costs beside its value, roughly
+_MAX_MATCHES: Final = 100_000  # pairs of equal elements up to which two runs are aligned one by one
 _CHUNK: Final = 64
+_SHORT_LIST: Final = 0xDC  # how the encoding of a list begins, from 16 elements on
 
 
 class Place(NamedTuple):
@@ -155,46 +156,84 @@ class Differ:
             end = self._shared(place, before[::-1], after[::-1])
             before, after = before[: len(before) - end], after[: len(after) - end]
         # From the end to the start, so that the indexes of what comes later still hold.
-        for tag, i, j, k, m in reversed(self._blocks(before, after)):
+        for i, j, k, m in self._blocks(before, after):
             index = offset + start + i
-            if tag == "equal":
-                continue
             if j - i == m - k:
                 self._pairs(place, index, before[i:j], after[k:m])
             else:
                 self.out.append(place.edit(Op.SPLICE, [index, j - i, after[k:m]]))
 
     def _pairs(self, place: Place, index: int, before: list[Any], after: list[Any]) -> None:
-        run = 0  # elements in a row that are replaced whole
+        """Compare two runs one by one: what is changed little is told, the rest is put anew."""
+        size = self._size
+        start = end = gap = 0  # after[start:end] is put anew; so many bytes after it stay as they are
         for i, (old, new) in enumerate(zip(before, after, strict=True)):
-            kind = dict if isinstance(new, dict) else list if isinstance(new, list) else type(new)
-            nested = type(old) is kind and (
-                kind in (dict, list) or (kind in (str, bytes) and len(old) > _MIN_SHARED)
-            )
-            if nested or self.codec.same(old, new, (*place.path, *place.steps)):
-                self._replace(place, index + i - run, after[i - run : i])
-                run = 0
-                self.values(place.index(index + i), old, new)
-            else:
-                run += 1
-        self._replace(place, index + len(after) - run, after[len(after) - run :])
+            here, inner = place.index(index + i), Differ(self.codec, [])
+            inner.values(here, old, new)
+            joins = start < end and gap <= _EDIT
+            if not inner.out:
+                gap += size(new) if joins else 0
+                continue
+            told = sum(_EDIT + size(edit.value) for edit in inner.out)
+            whole = inner.out[0].value[:2] == [list(here.steps), Op.SET]
+            if not whole and told <= size(new) + (0 if joins else 2 * _EDIT):
+                self._replace(place, index + start, after[start:end])
+                self.out += inner.out
+                start = end = gap = 0
+                continue
+            if not joins:
+                self._replace(place, index + start, after[start:end])
+                start = i
+            end, gap = i + 1, 0
+        self._replace(place, index + start, after[start:end])
 
     def _replace(self, place: Place, index: int, items: list[Any]) -> None:
         if items:
             self.out.append(place.edit(Op.SPLICE, [index, len(items), items]))
 
-    def _blocks(self, before: list[Any], after: list[Any]) -> Sequence[tuple[str, int, int, int, int]]:
-        """Align two runs: `(tag, i, j, k, m)` says what becomes of `before[i:j]`, as difflib does."""
-        if not before and not after:
-            return []
+    def _size(self, value: Any) -> int:
+        return len(self.codec.encode(value))
+
+    def _blocks(self, before: list[Any], after: list[Any]) -> Iterator[tuple[int, int, int, int]]:
+        """Align two runs: `before[i:j]` becomes `after[k:m]`; the last such block comes first.
+
+        What stays is the longest common subsequence, found as by Hunt and Szymanski ("A Fast
+        Algorithm for Computing Longest Common Subsequences", 1977), without the parts of it that
+        are too short to be worth another edit.
+        """
+        j, m = len(before), len(after)
+        for i, k, length in self._common_runs(before, after):
+            yield i + length, j, k + length, m
+            j, m = i, k
+        if j or m:
+            yield 0, j, 0, m
+
+    def _common_runs(self, before: list[Any], after: list[Any]) -> Iterator[tuple[int, int, int]]:
         if not before or not after:
-            return [("replace", 0, len(before), 0, len(after))]
+            return
         encode = self.codec.encode
-        one, other = [encode(item) for item in before], [encode(item) for item in after]
-        counts, others = Counter(one), Counter(other)
-        if sum(count * others[item] for item, count in counts.items()) > _MAX_MATCHES:
-            return [("replace", 0, len(before), 0, len(after))]
-        return difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+        one, places = [encode(item) for item in before], dict[bytes, list[int]]()
+        for k in reversed(range(len(after))):
+            places.setdefault(encode(after[k]), []).append(k)
+        if sum(len(places.get(item, ())) for item in one) > _MAX_MATCHES:
+            return
+        # Of each length, the chain of pairs that ends earliest in `after`, linked from its end.
+        ends: list[int] = []
+        chains: list[tuple[int, int, Any]] = []
+        for i, item in enumerate(one):
+            for k in places.get(item, ()):
+                length = bisect.bisect_left(ends, k)
+                ends[length : length + 1] = [k]
+                chains[length : length + 1] = [(i, k, chains[length - 1] if length else None)]
+        chain = chains[-1] if chains else None
+        while chain is not None:
+            i, k, chain = chain
+            length = 1
+            while chain is not None and chain[:2] == (i - 1, k - 1):
+                i, k, chain = chain
+                length += 1
+            if sum(map(len, one[i : i + length])) > _EDIT:
+                yield i, k, length
 
     def _shared(self, place: Place, old: list[Any], new: list[Any]) -> int:
         """Count the elements at the start that are the same."""
@@ -225,7 +264,7 @@ class Differ:
 
 def _elements(data: bytes) -> bytes:
     """Cut off the head of an encoded list; what is left of two lists begins alike if their elements do."""
-    return data[1 if data[0] < 0xDC else 3 if data[0] == 0xDC else 5 :]
+    return data[1 if data[0] < _SHORT_LIST else 3 if data[0] == _SHORT_LIST else 5 :]
 
 
 def _common_prefix(one: Any, other: Any) -> int:
@@ -249,28 +288,32 @@ def apply(state: dict[Any, Any], edit: Edit) -> None:
         CorruptJournalError: the edit does not fit the state.
     """
     path, op, value = edit
-    if op == Op.NOTE:
-        return
     try:
         if op == Op.WITHIN:
             steps, op, value = value
             path = (*path, *steps)
-        if op == Op.ORDER:
-            _reorder(_walk(state, path), value)
-            return
-        parent, last = _walk(state, path[:-1]), path[-1]
-        if isinstance(parent, list) and not 0 <= last < len(parent):
-            raise IndexError(f"no index {last}")
-        if op == Op.SET:
-            parent[last] = value
-        elif op == Op.DELETE:
-            del parent[last]
-        elif op == Op.SPLICE:
-            parent[last] = _spliced(parent[last], *value)
-        else:
-            raise ValueError(f"unknown operation {op}")
+        _apply(state, path, op, value)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise CorruptJournalError(f"{show(path)}: event does not fit the state: {error!r}") from error
+
+
+def _apply(state: dict[Any, Any], path: Path, op: Op, value: Any) -> None:
+    if op == Op.NOTE:
+        return
+    if op == Op.ORDER:
+        _reorder(_walk(state, path), value)
+        return
+    parent, last = _walk(state, path[:-1]), path[-1]
+    if isinstance(parent, list) and not 0 <= last < len(parent):
+        raise IndexError(f"no index {last}")
+    if op == Op.SET:
+        parent[last] = value
+    elif op == Op.DELETE:
+        del parent[last]
+    elif op == Op.SPLICE:
+        parent[last] = _spliced(parent[last], *value)
+    else:
+        raise ValueError(f"unknown operation {op}")
 
 
 def fold(edits: Iterable[Edit], state: dict[Any, Any] | None = None) -> dict[Any, Any]:

@@ -10,8 +10,9 @@ can be reached through them shares anything mutable with that state. A state is 
 - Values that are mutable but neither dict nor list (sets, dataclasses, containers inside tuples)
   are the caller's to change; they are compared again when the round ends.
 
-C code that reads or writes a builtin list or dict behind its class goes unseen: `heapq` and
-`operator.concat` are such; `bisect`, `json`, `copy` and `pickle` are not.
+C code that reads or writes a builtin list or dict behind its class goes unseen, and what it hands
+out may be part of the source: `heapq`, `operator.concat` and pydantic's validation of lists are such
+(give them a `copy.deepcopy`); `bisect`, `json`, `copy` and `pickle` are not.
 """
 # ruff: noqa: D102 - their methods do what those of the builtins do
 # ruff: noqa: SLF001 - the live objects of one round reach into each other
@@ -19,18 +20,16 @@ C code that reads or writes a builtin list or dict behind its class goes unseen:
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from eventstate.errors import UnsupportedValueError
-from eventstate.values.codec import SCALARS, Codec
+from eventstate.values.codec import SAFE_KEYS, SCALARS, Codec
 from eventstate.values.delta import MISSING, Differ, Edit, Op, Place
-from eventstate.values.tracking import ROOT, Node, Recorder
+from eventstate.values.tracking import ROOT, Node, Probe, Recorder, common_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self, SupportsIndex
-
-_SAFE_KEYS: Final = SCALARS - {float}
 
 
 class LiveState:
@@ -131,7 +130,7 @@ class LiveDict(dict[Any, Any], Node):
         self._recorder.check_open()
         values = {key: value for key, value in values.items() if dict.get(self, key, MISSING) is not value}
         for key in values:
-            if type(key) not in _SAFE_KEYS and key not in self:
+            if type(key) not in SAFE_KEYS and key not in self:
                 self._recorder.codec.check_key(key, self._path())
         leaving = [dict.get(self, key) for key in values]
         coming = self._exchange(values, list(values.values()), leaving)
@@ -178,7 +177,7 @@ class LiveDict(dict[Any, Any], Node):
 
     def _key_of(self, key: Any) -> Any:
         """Give the key that stands here for `key`, as `1` may for `True`."""
-        probe = _Probe(key)
+        probe = Probe(key)
         return probe.found if dict.__contains__(self, probe) else key
 
     def _slot_of(self, child: Any, slot: Any) -> Any:  # noqa: ARG002 - for lists it matters
@@ -362,8 +361,8 @@ class LiveList(list[Any], Node):
         self._recorder.check_open()
         old = list.__getitem__(self, slice(start, stop))
         items = self._exchange(range(start, start + len(items)), items, old)
-        head = _common(old, items)
-        tail = _common(old[head:][::-1], items[head:][::-1])
+        head = common_start(old, items)
+        tail = common_start(old[head:][::-1], items[head:][::-1])
         if not head == len(old) == len(items):
             self._widen(start + head, stop - tail)
             list.__setitem__(self, slice(start, stop), items)
@@ -401,28 +400,6 @@ class LiveList(list[Any], Node):
                 child._emit(place.index(index), differ)
             else:
                 differ.values(place.index(index), source[index - (index >= end) * (end - old_end)], child)
-
-
-def _common(one: list[Any], other: list[Any]) -> int:
-    """Count the elements at the start that are the very same objects."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((i for i, (old, new) in pairs if old is not new), min(len(one), len(other)))
-
-
-class _Probe:
-    """Equal to what equals `key`, and keeps it: a dict does not say which key it holds."""
-
-    __slots__ = ("found", "key")
-
-    def __init__(self, key: Any) -> None:
-        self.key = self.found = key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        self.found = other
-        return bool(self.key == other)
 
 
 Node.kinds.update({dict: LiveDict, list: LiveList})

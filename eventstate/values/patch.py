@@ -59,21 +59,25 @@ def json_patch(before: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> l
 
     def tell(verb: str, path: Path, *values: Any) -> None:
         where = pointer(tuple(_name(key, codec) for key in path))
-        patch.append({"op": verb, "path": where, **{"value": to_json(value, codec) for value in values}})
+        patch.append({"op": verb, "path": where})
+        for value in values:
+            patch[-1]["value"] = to_json(value, codec)
 
     for edit in edits:
         path, op, value = edit
         if op == Op.WITHIN:
             path, op, value = (*path, *value[0]), value[1], value[2]
-        if op in (Op.NOTE, Op.ORDER):
-            apply(state, edit)
+        if op == Op.NOTE:
             continue
-        mixed, old = _mixed_up(state, path, codec), _look(state, path)
+        inside = (*path, None) if op == Op.ORDER else path  # what is ordered are the keys inside
+        mixed, old = _mixed_up(state, inside, codec), _look(state, path)
         apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
         if mixed is None:
-            mixed = _mixed_up(state, path, codec)
+            mixed = _mixed_up(state, inside, codec)
         if mixed is not None:  # two keys share a name there: only the dict as a whole can be told
             tell("replace", mixed, _look(state, mixed))
+        elif op == Op.ORDER:
+            continue
         elif op == Op.DELETE:
             tell("remove", path)
         elif op == Op.SPLICE and isinstance(old, list):

@@ -9,13 +9,16 @@ import dataclasses
 import enum
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
 _NATIVE: Final = frozenset({
-    type(None), bool, int, float, str, bytes, bytearray, memoryview, dict, list, tuple, set, frozenset, object,
+    type(None), bool, int, float, str, bytes, bytearray, memoryview,
+    dict, list, tuple, set, frozenset, object,
 })  # fmt: skip
 
 

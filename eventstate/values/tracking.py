@@ -202,3 +202,25 @@ class Node(Live):
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         plain = self._recorder.codec.copy(self)
         return type(plain), (plain,)
+
+
+def common_start(one: list[Any], other: list[Any]) -> int:
+    """Count the elements at the start that are the very same objects."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (old, new) in pairs if old is not new), min(len(one), len(other)))
+
+
+class Probe:
+    """Equal to what equals `key`, and keeps it: a dict does not say which key it holds."""
+
+    __slots__ = ("found", "key")
+
+    def __init__(self, key: Any) -> None:
+        self.key = self.found = key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        self.found = other
+        return bool(self.key == other)

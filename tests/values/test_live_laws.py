@@ -1,10 +1,11 @@
-"""Laws of live states: whatever is done to one is what would have been done to a plain dict, and is recorded."""
+"""Laws of live states: what is done to one is what would be done to a plain dict, and is recorded."""
+
+# ruff: noqa: RUF005 - `+` is what is tested
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,9 @@ from eventstate.values.codec import Codec, Live
 from eventstate.values.delta import Edit, fold
 from eventstate.values.live import LiveState
 from tests.strategies import bushy_states, exact, plain_keys, states, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CODEC = Codec()
 
@@ -57,20 +61,24 @@ def failing_key(limit: int) -> Callable[[Any], str]:
     return key
 
 
+def is_live(target: Any) -> bool:
+    return isinstance(target, Live)
+
+
 def unshared(items: list[Any], kept: int) -> list[Any]:
     """A live list has each child in one place, so the plain one must not repeat its own."""
     return items[:kept] + [fresh(item) for item in items[kept:]]
 
 
 def repeat(target: Any, times: int) -> None:
-    if isinstance(target, Live):
+    if is_live(target):
         target *= times
     else:
         target[:] = unshared(target * times, len(target))
 
 
 def double(target: Any, _: Step) -> None:
-    if isinstance(target, Live):
+    if is_live(target):
         target.extend(target)
     else:
         target[:] = unshared(target + target, len(target))
@@ -122,9 +130,7 @@ LIST: dict[str, Callable[[Any, Step], Any]] = {
     "append": lambda t, s: t.append(fresh(s.values)),
     "insert": lambda t, s: t.insert(s.i, fresh(s.values)),
     "extend": lambda t, s: t.extend(fresh(s.values)),
-    "extend, broken off": lambda t, s: (
-        t.extend(broken(fresh(s.values))) if isinstance(t, Live) else broken_off()
-    ),
+    "extend, broken off": lambda t, s: t.extend(broken(fresh(s.values))) if is_live(t) else broken_off(),
     "extend by itself": double,
     "+=": add_in_place,
     "*=": lambda t, s: repeat(t, s.i),
@@ -138,7 +144,7 @@ LIST: dict[str, Callable[[Any, Step], Any]] = {
     "pop": lambda t, s: t.pop(s.i),
     "pop last": lambda t, _: t.pop(),
     "remove": lambda t, s: t.remove(t[s.i]),
-    "remove strange": lambda t, s: t.remove(object()),
+    "remove strange": lambda t, _: t.remove(object()),
     "clear": lambda t, _: t.clear(),
     "sort": lambda t, s: t.sort(key=by_text, reverse=bool(s.i % 2)),
     "sort plainly": lambda t, _: t.sort() if all(type(item) is int for item in t) else None,
@@ -147,7 +153,7 @@ LIST: dict[str, Callable[[Any, Step], Any]] = {
     "keep some": keep_some,
     "turn part": turn_part,
     "read": lambda t, s: (t[s.i], t[s.i : s.j], list(t), t + [1], [1] + t, t * 2, list(reversed(t))),
-    "wrong index": lambda t, s: t.__setitem__("x", 1),
+    "wrong index": lambda t, _: t.__setitem__("x", 1),
 }
 DICT: dict[str, Callable[[Any, Step], Any]] = {
     "set": lambda t, s: t.__setitem__(s.key, fresh(s.values)),
@@ -204,10 +210,7 @@ def places(target: Any) -> Iterator[tuple[int, ...]]:
 
 def at(target: Any, place: tuple[int, ...]) -> Any:
     for i in place:
-        if isinstance(target, dict):
-            target = target[list(target)[i]]
-        else:
-            target = target[i]
+        target = target[list(target)[i] if isinstance(target, dict) else i]
     return target
 
 
@@ -341,7 +344,7 @@ LIST_STEPS = [
 ]
 DICT_STEPS = [
     Step(0, "", "a", 1, 3, [{"new": 1}, 4]),
-    Step(0, "", True, 2, 2, [5]),
+    Step(where=0, what="", key=True, i=2, j=2, values=[5]),
     Step(0, "", 1.0, 3, -1, [{8}]),
     Step(0, "", "new", 4, 2, []),
 ]
@@ -349,15 +352,13 @@ DICT_STEPS = [
 
 @pytest.mark.parametrize("first", sorted(LIST))
 def test_every_two_operations_on_a_list_are_told(first: str) -> None:
-    for second in LIST:
+    for second in LIST.values():
         for step in LIST_STEPS:
-            check_sequence(list_source(), [LIST[first], LIST[second]], step)
+            check_sequence(list_source(), [LIST[first], second], step)
 
 
 @pytest.mark.parametrize("first", sorted(DICT))
 def test_every_three_operations_on_a_dict_are_told(first: str) -> None:
-    for second in DICT:
-        for i, third in enumerate(DICT):
-            check_sequence(
-                dict_source(), [DICT[first], DICT[second], DICT[third]], DICT_STEPS[i % len(DICT_STEPS)]
-            )
+    for second in DICT.values():
+        for i, third in enumerate(DICT.values()):
+            check_sequence(dict_source(), [DICT[first], second, third], DICT_STEPS[i % len(DICT_STEPS)])

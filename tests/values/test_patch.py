@@ -167,6 +167,7 @@ def test_keys_that_json_cannot_tell_apart_are_told_as_a_whole() -> None:
     assert check(before, after)[-1] == {"op": "replace", "path": "/d", "value": {"1": "c", "x": [1, 2]}}
     check({1: "a"}, {1: "a", "1": "b"})
     check({1: "a", "1": "b"}, {1: "a"})
+    check({"": "", (): ""}, {"": "", frozenset(): [], (): ""})
     check({"d": [{1: "a", "1": {}}]}, {"d": [{1: "a", "1": {"z": 1}}]})
 
 
