@@ -199,21 +199,21 @@ class History:
             values = fold.lookup(index, target)
             if len(where) < len(path) and self._journal.codec.same(*map(_hide_missing, values())):
                 continue  # what the attribute stands in was set anew, with the same value here
-            changes.append(_change(commits.of(owner, seq), seq, target, Op(op).name.lower(), values))
+            changes.append(_change(commits.of(owner, seq), seq, target, op.name.lower(), values))
         return changes
 
     def notes(self, upto: int, name: str | None) -> Iterator[Note]:
         """Walk the notes, or those of one name, oldest first."""
         commits = _Commits(self._journal)
         for owner, seq, event in self._journal.reader.notes(self._branch, upto):
-            title, data = self._journal.events.decode(event).value
+            title, data = self._journal.events.note(event)
             if name is None or title == name:
                 commit = commits.of(owner, seq)
                 yield Note(seq, title, data, moment(commit.recorded_at), commit.actor, commit.reason)
 
     def blame(self, state: dict[Any, Any], upto: int) -> Blame:
         """Find, for each attribute of `state`, the event that last set it."""
-        last: dict[bytes, tuple[int, Branch, int]] = {}
+        last: dict[bytes, tuple[int, Branch, Op]] = {}
         encode = self._journal.events.path_bytes
         for owner, seq, op, path in self._journal.reader.paths(self._branch, upto):
             if op not in (Op.ORDER, Op.NOTE):
@@ -228,7 +228,7 @@ class History:
                 prefixes.append(prefixes[-1] + b"\xc1")
             seq, owner, op = max((last[p] for p in prefixes if p in last), key=lambda item: item[0])
             values = self._values_at(path, seq)
-            found[path] = _change(commits.of(owner, seq), seq, path, Op(op).name.lower(), values)
+            found[path] = _change(commits.of(owner, seq), seq, path, op.name.lower(), values)
         return found
 
     def _values_at(self, path: Path, seq: int) -> Callable[[], Values]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from eventstate.errors import CorruptJournalError
 from eventstate.history import Round, look
 from eventstate.journal.branches import Point
 from eventstate.values.delta import MISSING
@@ -116,6 +117,8 @@ def common_past(journal: Journal, one: Point, other: Point) -> Point:
         for n, point in reach.items()
         if n in others
     ]
+    if not shared:
+        raise CorruptJournalError("two branches of a session that have no past in common")
     # What is in the past of another was written before it, so the last one written is in no other's past.
     return max(shared, key=lambda point: _position(journal, point))
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from eventstate.verify import VerifyReport
 
 _PAGE = 256
+_LAST = (1 << 63) - 1
 MEMORY = ":memory:"
 
 
@@ -205,6 +206,7 @@ class StateStore:
             yield self._described(row, names)
 
     def _commit_rows(self, after: int) -> Iterator[CommitRow]:
+        after = min(max(after, 0), _LAST)
         while rows := self._journal.connection.all(sql.LIST_COMMITS, (after, _PAGE)):
             yield from map(CommitRow._make, rows)
             after = rows[-1][1]

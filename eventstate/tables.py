@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import sqlite_utils
 
-from eventstate.values.delta import Op
 from eventstate.values.patch import to_json
 from eventstate.values.paths import pointer
 
@@ -60,6 +59,6 @@ def _changes(commit: Commit, events: list[Event], codec: EventCodec) -> Iterator
             "position": commit.position,
             "seq": seq,
             "path": pointer(path),
-            "op": Op(op).name.lower(),
+            "op": op.name.lower(),
             "value": json.dumps(to_json(value)),
         }

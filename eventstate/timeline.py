@@ -133,7 +133,7 @@ class Timeline:
         """Walk the rounds from `start` to before `stop` in the order of their numbers."""
         last = MAX_ROUND if stop is None else stop - 1
         tags = self._tags()
-        for commit in self._branches.rounds(self.view, start or 0, last, reverse=reverse):
+        for commit in self._branches.rounds(self.view, max(start or 0, 0), last, reverse=reverse):
             yield self._describe(commit, tags), commit
 
     def describe(self, commit: Commit, *, fresh: bool = False) -> Round:

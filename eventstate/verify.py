@@ -12,7 +12,7 @@ from eventstate.journal.append import MAIN
 from eventstate.journal.branches import Branches
 from eventstate.journal.events import EventCodec, weight
 from eventstate.journal.read import Reader
-from eventstate.journal.records import LOW, Branch, Commit, row_id
+from eventstate.journal.records import BRANCH_SHIFT, LOW, Branch, Commit, row_id
 from eventstate.journal.snapshots import Snapshots
 from eventstate.values.codec import Codec
 from eventstate.values.registry import TypeRegistry
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from eventstate.journal.journal import Journal
 
 _PAGE: Final = 256
+_FIRST: Final = Branch(0, 0, MAIN, None, 0, None, 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Verifier:
         for check in (self._structure, self._commits, self._strays, self._tags, self._folds):
             try:
                 check()
-            except EventStateError as error:
+            except (EventStateError, OverflowError) as error:
                 self._find(str(error))
         return self._report
 
@@ -197,7 +198,7 @@ class Verifier:
 
     def _first(self, branch: Branch, commit: Commit) -> bytes:
         if branch.origin is None:
-            if branch.name != MAIN:
+            if branch.name != MAIN or branch._replace(id=0, session=0) != _FIRST:
                 raise CorruptJournalError("a fork without an origin")
             return chain.genesis(*self._names[branch.session])
         if branch.parent is None or (commit.source, commit.source_version) != (
@@ -205,29 +206,34 @@ class Verifier:
             branch.parent_version,
         ):
             raise CorruptJournalError("the branch does not start where it was forked")
+        if not branch.session == branch.origin.session == branch.parent.session:
+            raise CorruptJournalError("the branch starts from one of another session")
         origin = self._branches.get_commit(branch.origin, branch.origin_commit)
         return chain.fork_start(origin.hash, branch.name, branch.origin_round)
 
     def _strays(self) -> None:
         for (number,) in self._connection.all(sql.STRAY_EVENTS):
-            owner = self._heads.get(number >> 32)
-            where = None if owner is None else self._branch(owner)
-            self._find(f"event {number & LOW} belongs to no commit", where)
+            self._find(f"event {number & LOW} belongs to no commit", self._known(number >> BRANCH_SHIFT))
+
+    def _known(self, number: int) -> Branch | None:
+        head = self._heads.get(number)
+        return None if head is None else self._branch(head)
 
     def _tags(self) -> None:
         for number, name, source, version, commit_number in self._connection.all(sql.ALL_TAGS):
-            row = self._connection.one(sql.GET_COMMIT, (row_id(number, commit_number),))
-            commit = None if row is None else Commit._make(row)
+            branch = self._known(number)
+            commit = None if branch is None else self._own(branch, commit_number)
             told = None if commit is None else (commit.tag, commit.source, commit.source_version)
             if told != (name, source, version):
-                self._find(
-                    f"tag {name!r} is not what was written",
-                    None if commit is None else self._branch(commit),
-                    commit,
-                )
-        [(lost,)] = self._connection.all(sql.LOST_TAGS)
-        if lost > 0:
-            self._find(f"{lost} tags are missing")
+                self._find(f"tag {name!r} is not what was written", branch, commit)
+        for commit in map(Commit._make, self._connection.all(sql.LOST_TAGS)):
+            self._find(f"tag {commit.tag!r} is missing", self._branch(commit), commit)
+
+    def _own(self, branch: Branch, number: int) -> Commit | None:
+        if not 0 < number <= LOW:
+            return None
+        row = self._connection.one(sql.GET_COMMIT, (row_id(branch.id, number),))
+        return None if row is None else Commit._make(row)
 
     def _folds(self) -> None:
         """Fold every branch once, from the events alone, and compare its snapshots."""
@@ -244,7 +250,7 @@ class Verifier:
         for branch in branches:  # parents come before their forks
             try:
                 self._fold(branch, packed, starts.get(branch.id, []))
-            except EventStateError as error:
+            except (EventStateError, OverflowError) as error:
                 self._find(f"the state can't be folded: {error}", branch)
 
     def _fold(self, branch: Branch, packed: dict[int, bytes], forks: list[Branch]) -> None:
@@ -281,5 +287,8 @@ class Verifier:
         except CorruptJournalError as error:
             self._find(f"{error}; it is passed over, and the events stand in for it", branch)
             return
+        commit = self._own(branch, snapshot.number)
+        if commit is None or (commit.version, commit.weight) != (snapshot.version, snapshot.weight):
+            self._find(f"the snapshot of version {snapshot.version} is of another commit", branch, commit)
         if not self._codec.same(snapshot.state, state):
-            self._find(f"the snapshot of version {number & LOW} is not what the events fold to", branch)
+            self._find(f"the snapshot of version {snapshot.version} is not what the events fold to", branch)

@@ -328,9 +328,11 @@ class Sessions(RuleBasedStateMachine):
         assert turn.recorded_at == self.clock.now
         changed = packed(state) != packed(line.states[line.version])
         assert turn.version > line.version if changed else turn.version >= line.version
-        commit = len(self.commits)
-        self.commits[commit] = state = copy.deepcopy(state)
-        past = line.pasts[line.version] | {commit} | (merged.past if merged is not None else frozenset())
+        state, past = copy.deepcopy(state), line.pasts[line.version]
+        if turn.version > line.version:
+            commit = len(self.commits)
+            self.commits[commit] = state
+            past |= {commit} | (merged.past if merged is not None else frozenset())
         line.version, line.states[turn.version], line.pasts[turn.version] = turn.version, state, past
         line.log.append(Mark(turn.id, turn.version, state, past, line, turn.recorded_at))
 

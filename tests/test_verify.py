@@ -106,6 +106,9 @@ EDITS = {
     "the name of a fork": ("UPDATE branches SET name = 'other' WHERE id = ?", (FORK,), 8),
     "where a fork starts": ("UPDATE branches SET parent_version = 4 WHERE id = ?", (FORK,), 8),
     "which rounds a fork sees": ("UPDATE branches SET origin_round = 1 WHERE id = ?", (FORK,), 8),
+    "the session of a fork": ("UPDATE branches SET session = 2 WHERE id = ?", (FORK,), 8),
+    "the parent of a first branch": ("UPDATE branches SET parent = 1 WHERE id = ?", (BOB,), 12),
+    "the origin of a first branch": ("UPDATE branches SET origin_round = 1 WHERE id = ?", (MAIN,), 1),
     "as of when a fork sees them": ("UPDATE branches SET origin_commit = 2 WHERE id = ?", (FORK,), 8),
     "which version a tag names": ("UPDATE tags SET version = 1", (), 7),
     "the name of a tag": ("UPDATE tags SET name = 'other'", (), 7),
@@ -165,9 +168,13 @@ def test_an_event_of_no_branch_shows(journal: Path) -> None:
 
 def test_a_removed_or_invented_tag_shows(journal: Path) -> None:
     tamper(journal, "DELETE FROM tags")
-    assert any("1 tags are missing" in finding.what for finding in verified(journal).findings)
-    tamper(journal, "INSERT INTO tags (branch, name, source, version, number) VALUES (1, 'x', 1, 3, 2)")
-    assert any("tag 'x'" in finding.what for finding in verified(journal).findings)
+    [finding] = verified(journal).findings
+    assert finding.what == "tag 'middle' is missing"
+    assert (finding.user_id, finding.branch, finding.commit) == ("alice", "main", 7)
+    tamper(journal, "INSERT INTO tags (branch, name, source, version, number) VALUES (3, 'x', 1, 3, 77)")
+    invented, _ = verified(journal).findings
+    assert invented.what == "tag 'x' is not what was written"
+    assert (invented.user_id, invented.branch, invented.commit) == ("bob", "main", None)
 
 
 def test_a_missing_branch_row_is_reported_not_raised(journal: Path) -> None:

@@ -197,5 +197,12 @@ def microseconds(moment: datetime) -> int:
 
 
 def moment(stamp: int) -> datetime:
-    """Give the time, in UTC, of so many microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=stamp)
+    """Give the time, in UTC, of so many microseconds since 1970.
+
+    Raises:
+        CorruptJournalError: no calendar has it.
+    """
+    try:
+        return EPOCH + timedelta(microseconds=stamp)
+    except OverflowError as error:
+        raise CorruptJournalError(f"{stamp} microseconds are no time") from error

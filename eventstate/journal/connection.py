@@ -113,7 +113,7 @@ class Connection:
         with self._lock:
             try:
                 return db.execute(statement, tuple(values)).fetchall()
-            except (apsw.Error, UnicodeDecodeError, RecursionError) as error:
+            except (apsw.Error, UnicodeDecodeError, OverflowError, RecursionError) as error:
                 self._fail(error)
 
     def one(self, statement: str, values: Iterable[Any] = ()) -> Any | None:
@@ -122,7 +122,7 @@ class Connection:
         with self._lock:
             try:
                 return db.execute(statement, tuple(values)).fetchone()
-            except (apsw.Error, UnicodeDecodeError) as error:
+            except (apsw.Error, UnicodeDecodeError, OverflowError) as error:
                 self._fail(error)
 
     def many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -131,7 +131,7 @@ class Connection:
         with self._lock:
             try:
                 db.executemany(statement, rows)
-            except apsw.Error as error:
+            except (apsw.Error, OverflowError) as error:
                 self._fail(error)
 
     @contextlib.contextmanager
@@ -220,7 +220,8 @@ class Connection:
             ) from error
         if isinstance(error, apsw.NotADBError):
             raise CorruptJournalError(f"{self.path}: not a database") from error
-        if isinstance(error, (apsw.CorruptError, UnicodeDecodeError, apsw.FormatError)):
+        # Numbers of rows are made of numbers in rows: too large a one comes of damage.
+        if isinstance(error, (apsw.CorruptError, UnicodeDecodeError, OverflowError, apsw.FormatError)):
             raise CorruptJournalError(text) from error
         if isinstance(error, (apsw.ReadOnlyError, apsw.PermissionsError)):
             raise ReadOnlyError(text) from error

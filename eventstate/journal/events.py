@@ -18,6 +18,7 @@ ROW_WEIGHT: Final = 32
 """What a row costs beside its path and value, about, in bytes; it makes many small events count."""
 
 _CACHED_PATHS: Final = 4096
+_OPS: Final = {int(op): op for op in Op}
 
 
 class EventCodec:
@@ -51,7 +52,29 @@ class EventCodec:
             CorruptJournalError: the row is damaged.
         """
         op, path, value = event
-        return Edit(self.path(path), op, None if value is None else self.codec.decode(value))
+        return Edit(self.path(path), self.op(op), None if value is None else self.codec.decode(value))
+
+    def note(self, event: Event) -> tuple[str, Any]:
+        """Give the name and the data of a note's row.
+
+        Raises:
+            CorruptJournalError: the row is damaged.
+        """
+        value = self.decode(event).value
+        if type(value) is not list or len(value) != 2 or type(value[0]) is not str:  # noqa: PLR2004 - name and data
+            raise CorruptJournalError("no note: it has no name and data")
+        return value[0], value[1]
+
+    def op(self, number: int) -> Op:
+        """Give the operation of a row.
+
+        Raises:
+            CorruptJournalError: there is none of that number.
+        """
+        op = _OPS.get(number)
+        if op is None:
+            raise CorruptJournalError(f"unknown operation {number}")
+        return op
 
     def path_bytes(self, path: Path) -> bytes:
         """Give the bytes of a path."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eventstate.journal.connection import Connection
     from eventstate.journal.events import EventCodec
     from eventstate.journal.snapshots import Snapshots
+    from eventstate.values.delta import Op
     from eventstate.values.paths import Path
 
 _PAGE: Final = 4096
@@ -85,15 +86,15 @@ class Reader:
             raise CorruptJournalError(f"{self.place(owner, seq)}: missing")
         return self._codec.decode(Event._make(row))
 
-    def paths(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, int, Path]]:
+    def paths(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Op, Path]]:
         """Walk a lineage's events without their values: `(owner, seq, op, path)`."""
         for owner, low, high in segments(branch, 0, upto):
             for number, op, path in self._connection.all(
                 sql.LIST_PATHS, (row_id(owner.id, low), row_id(owner.id, high))
             ):
-                yield owner, number & LOW, op, self._codec.path(path)
+                yield owner, number & LOW, self._codec.op(op), self._codec.path(path)
 
-    def attribute(self, branch: Branch, upto: int, path: Path) -> Iterator[tuple[Branch, int, int, Path]]:
+    def attribute(self, branch: Branch, upto: int, path: Path) -> Iterator[tuple[Branch, int, Op, Path]]:
         """Walk the changes of an attribute, of what is below it and of what it stands in."""
         data = self._codec.path_bytes(path)
         above = [self._codec.path_bytes(path[:depth]) for depth in range(1, len(path))]
@@ -105,7 +106,7 @@ class Reader:
                 statement, (row_id(owner.id, low), row_id(owner.id, high), *bounds, *above)
             )
             for number, op, where in rows:
-                yield owner, number & LOW, op, self._codec.path(where)
+                yield owner, number & LOW, self._codec.op(op), self._codec.path(where)
 
     def notes(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Event]]:
         """Walk a lineage's notes: `(owner, seq, event)`."""

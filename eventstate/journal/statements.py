@@ -123,8 +123,10 @@ STRAY_EVENTS: Final = """
             ORDER BY commits.id DESC LIMIT 1))
     ORDER BY id LIMIT 1000"""
 ALL_TAGS: Final = "SELECT branch, name, source, version, number FROM tags ORDER BY branch, name"
-LOST_TAGS: Final = """
-    SELECT (SELECT count(*) FROM commits WHERE kind = 'tag') - (SELECT count(*) FROM tags)"""
+LOST_TAGS: Final = f"""
+    SELECT {_COMMIT} FROM commits WHERE kind = 'tag' AND NOT EXISTS (
+        SELECT 1 FROM tags WHERE tags.branch = commits.branch AND tags.number = commits.id & 4294967295)
+    ORDER BY position"""
 STATS: Final = """
     SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM branches), (SELECT count(*) FROM commits),
         events.count, events.payload, snapshots.count, snapshots.size, snapshots.stored,

@@ -243,8 +243,6 @@ class Differ:
         one, other = _elements(encode(old)), _elements(encode(new, (*place.path, *place.steps)))
         if other.startswith(one):
             return len(old)
-        if one.startswith(other):
-            return len(new)
         # The first byte that differs lies in the first element that does.
         common, start, end = _common_prefix(one, other), 0, 0
         for size in (_CHUNK, 1):

@@ -72,8 +72,6 @@ def json_patch(before: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> l
         inside = (*path, None) if op == Op.ORDER else path  # what is ordered are the keys inside
         mixed, old = _mixed_up(state, inside, codec), _look(state, path)
         apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
-        if mixed is None:
-            mixed = _mixed_up(state, inside, codec)
         if mixed is not None:  # two keys share a name there: only the dict as a whole can be told
             tell("replace", mixed, _look(state, mixed))
         elif op == Op.ORDER:

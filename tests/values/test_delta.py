@@ -181,13 +181,24 @@ def test_moved_elements_are_told_without_the_ones_that_stayed() -> None:
     assert fold(recorded(edits), {"l": CODEC.copy(old)}) == {"l": new}
 
 
-def test_sorting_a_long_list_is_one_edit_and_takes_no_time() -> None:
+_long = st.sampled_from([letter * 30 for letter in "abcd"]) | st.integers(0, 2)
+
+
+@given(st.lists(_long, max_size=12), st.lists(_long, max_size=12))
+def test_lists_of_repeated_elements_are_aligned(old: list[Any], new: list[Any]) -> None:
+    edits = diff({"l": old}, {"l": new}, CODEC)
+    assert fold(recorded(edits), {"l": CODEC.copy(old)}) == {"l": new}
+    assert len(edits) <= len(new) + 1
+
+
+@pytest.mark.parametrize("order", ["turned", "shuffled"])
+def test_a_long_list_in_another_order_is_told_in_little_time_and_space(order: str) -> None:
     old: list[dict[str, Any]] = [{"n": n, "role": "user", "content": f"message {n}"} for n in range(2000)]
-    new = sorted(old, key=lambda item: str(item["n"] * 7919 % 2000))
+    new = old[::-1] if order == "turned" else sorted(old, key=lambda item: str(item["n"] * 7919 % 2000))
     start = time.perf_counter()
     edits = diff({"l": old}, {"l": new}, CODEC)
     assert time.perf_counter() - start < 1
-    assert len(edits) < 200
+    assert len(edits) < (4 if order == "turned" else 200)
     assert sum(len(CODEC.encode(edit.value)) for edit in edits) < 1.05 * len(CODEC.encode(new))
     assert fold(recorded(edits), {"l": CODEC.copy(old)}) == {"l": new}
 
@@ -201,10 +212,33 @@ def test_changes_all_over_a_long_list_are_told_without_the_rest() -> None:
 
 
 def test_runs_with_very_many_equal_elements_are_replaced_whole() -> None:
-    old, new = [0, 1] * 300, [1, 0, 0] * 400
+    old, new = ["x" * 20, "y" * 20] * 300, ["y" * 20, "x" * 20, "x" * 20] * 400
     edits = diff({"l": old}, {"l": new}, CODEC)
     assert len(edits) == 1
     assert fold(recorded(edits), {"l": CODEC.copy(old)}) == {"l": new}
+
+
+def test_of_runs_too_long_to_be_aligned_only_the_changed_elements_are_told() -> None:
+    item = {"text": "y" * 50, "n": 1}
+    old: list[Any] = [0] * 1000
+    old[102] = item
+    new = [*old[:100], 1, 2, {**item, "n": 2}, *old[103:700], 3, 0, 0, 4, *old[704:]]
+    edits = diff({"l": old}, {"l": new}, CODEC)
+    assert exact([tuple(edit) for edit in edits]) == exact(
+        [
+            tuple(Edit(("l",), Op.SPLICE, [100, 2, [1, 2]])),
+            tuple(within(("l",), [102, "n"], Op.SET, 2)),
+            tuple(Edit(("l",), Op.SPLICE, [700, 4, [3, 0, 0, 4]])),
+        ]
+    )
+    assert fold(recorded(edits), {"l": CODEC.copy(old)}) == {"l": new}
+    assert len(diff({"l": [0] * 1000}, {"l": [0, 1, *[0] * 900, 1, *[0] * 97]}, CODEC)) == 2
+    assert len(diff({"l": [0] * 1000}, {"l": [*[0] * 400, *[0, 1] * 100, *[0] * 400]}, CODEC)) == 1
+
+
+def test_elements_of_which_most_is_changed_are_put_anew_together() -> None:
+    old, new = ([{"a": n, "b": n, "c": n, "d": 0} for n in range(start, start + 50)] for start in (0, 1000))
+    assert diff({"l": old}, {"l": new}, CODEC) == [Edit(("l",), Op.SPLICE, [0, 50, new])]
 
 
 def test_an_appended_message_costs_less_than_three_encodings_of_the_state() -> None:

@@ -108,6 +108,12 @@ def test_bytes_that_are_no_value_are_damage(data: bytes) -> None:
         CODEC.decode(data)
 
 
+def test_what_others_write_as_time_stamps_becomes_something_that_can_be_stored() -> None:
+    stamp = msgpack.packb(msgpack.Timestamp(1))
+    for data in (stamp, ext(3, b"\x91" + stamp)):
+        CODEC.encode_stored(CODEC.decode(data))
+
+
 def test_bytes_that_nest_do_not_exhaust_the_stack() -> None:
     data = msgpack.packb([])
     for _ in range(5000):

@@ -46,6 +46,16 @@ def test_a_change_looks_at_nothing_beside_it() -> None:
         Edit(("items",), Op.WITHIN, [[1, "n"], Op.SET, 2])
     ]
     assert edits_of(lambda s: s["items"].insert(1, 5), before) == [Edit(("items",), Op.SPLICE, [1, 0, [5]])]
+    before["lists"] = [[1], object(), object(), [2]]
+
+    def extend_each(state: Any) -> None:
+        state["lists"][0] += [3]
+        state["lists"][3] += [4]
+
+    assert edits_of(extend_each, before) == [
+        Edit(("lists",), Op.WITHIN, [[0], Op.SPLICE, [1, 0, [3]]]),
+        Edit(("lists",), Op.WITHIN, [[3], Op.SPLICE, [1, 0, [4]]]),
+    ]
     assert edits_of(lambda s: s["items"].pop(1), before) == [Edit(("items",), Op.SPLICE, [1, 1, []])]
 
 
@@ -235,6 +245,12 @@ def test_what_was_taken_out_may_be_put_in_again_and_is_recorded_there() -> None:
         assert state["done"] == [message, task]
         assert state["done"][0]["parts"][-1] == 3
         assert state["done"][1].done
+        state["again"] = []
+        state["again"].extend([message, task])  # they have a place now
+        message["parts"].clear()
+        task.done = False
+        assert state["again"][0]["parts"] == [1, {"n": 2}, 3]
+        assert state["again"][1].done
 
     assert edits_of(change)
 

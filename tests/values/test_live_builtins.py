@@ -279,10 +279,11 @@ def test_a_round_is_freed_as_soon_as_it_is_dropped() -> None:
     gc.disable()
     try:
         state = LiveState(source(), CODEC)
-        state.root["messages"][0]["parts"].append(1)
-        state.root["n"] = 5
-        gone = weakref.ref(state.root)
-        del state
-        assert gone() is None
+        parts = state.root["messages"][0]["parts"]
+        parts.append({"new": []})
+        parts[-1]["new"].append(1)
+        gone = [weakref.ref(thing) for thing in (state.root, state.root["messages"], parts, parts[-1])]
+        del state, parts
+        assert [ref() for ref in gone] == [None] * 4
     finally:
         gc.enable()

@@ -150,6 +150,15 @@ def test_a_patch_gives_what_another_maker_of_patches_gives(
         ({"a": {"b": 1}}, {"a": {}}, [{"op": "remove", "path": "/a/b"}]),
         ({"l": [1]}, {"l": [1, 2]}, [{"op": "add", "path": "/l/1", "value": 2}]),
         ({"l": [1, 2, 3]}, {"l": [3]}, [{"op": "remove", "path": "/l/0"}, {"op": "remove", "path": "/l/0"}]),
+        (
+            {"l": [1, 2, 3, 4]},
+            {"l": [9, 4]},
+            [
+                {"op": "replace", "path": "/l/0", "value": 9},
+                {"op": "remove", "path": "/l/1"},
+                {"op": "remove", "path": "/l/1"},
+            ],
+        ),
         ({"l": [1, [5]]}, {"l": [1, [6]]}, [{"op": "replace", "path": "/l/1/0", "value": 6}]),
         ({"l": [{"a": 1}]}, {"l": [{"a": 2}]}, [{"op": "replace", "path": "/l/0/a", "value": 2}]),
         ({"s": "x" * 40}, {"s": "x" * 41}, [{"op": "replace", "path": "/s", "value": "x" * 41}]),
@@ -169,6 +178,13 @@ def test_keys_that_json_cannot_tell_apart_are_told_as_a_whole() -> None:
     check({1: "a", "1": "b"}, {1: "a"})
     check({"": "", (): ""}, {"": "", frozenset(): [], (): ""})
     check({"d": [{1: "a", "1": {}}]}, {"d": [{1: "a", "1": {"z": 1}}]})
+
+
+def test_later_edits_do_not_change_what_earlier_ones_said() -> None:
+    edits = [Edit(("a",), Op.SET, [1]), Edit(("a",), Op.SPLICE, [1, 0, [2]])]
+    patch = json_patch({}, edits, CODEC)
+    assert [operation["value"] for operation in patch] == [[1], 2]
+    assert edits[0].value == [1]
 
 
 def test_notes_leave_no_operation() -> None:
