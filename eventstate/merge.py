@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from eventstate.errors import CorruptJournalError
-from eventstate.history import Round, look
 from eventstate.journal.branches import Point
-from eventstate.values.delta import MISSING
+from eventstate.values.delta import MISSING, Missing
 from eventstate.values.paths import Path, pointer
 
 if TYPE_CHECKING:
+    from eventstate.history import Round
     from eventstate.journal.journal import Journal
     from eventstate.journal.records import Branch
     from eventstate.values.codec import Codec
@@ -53,13 +53,8 @@ class Unresolved(Exception):  # noqa: N818 - never seen outside: it carries the 
         self.conflicts = tuple(conflicts)
 
 
-class _Step(NamedTuple):
-    """A dict that is being merged."""
-
-    path: Path
-    base: Any
-    ours: Any
-    theirs: Any
+_DISPUTED: Final = object()
+"""What an attribute was in a past on which both sides disagree already: nothing that either has now."""
 
 
 def merged(
@@ -72,45 +67,74 @@ def merged(
     """
     conflicts: list[MergeConflict] = []
 
-    def choose(step: _Step) -> Any:
-        path, old, mine, other = step
-        if _same(codec, mine, other) or _same(codec, old, other):
-            return mine
-        if _same(codec, old, mine):
-            return other
-        if type(mine) is dict and type(other) is dict and (type(old) is dict or old is MISSING):
-            return combine(_Step(path, {} if old is MISSING else old, mine, other))
-        conflict = MergeConflict(
-            path, *(value if value is MISSING else codec.copy(value) for value in step[1:])
-        )
+    def settle(path: Path, *values: Any) -> Any:
+        base, mine, other = (value if isinstance(value, Missing) else codec.copy(value) for value in values)
+        conflict = MergeConflict(path, base, mine, other)
         if resolve is None:
             conflicts.append(conflict)
             return mine
         return resolve(conflict)
 
-    def combine(step: _Step) -> dict[Any, Any]:
-        path, old, mine, other = step
-        out = {}
-        for key in (*mine, *(key for key in other if key not in mine)):
-            chosen = choose(_Step((*path, key), *(look(state, (key,)) for state in (old, mine, other))))
-            if chosen is not MISSING:
-                out[key] = chosen
-        return out
-
-    state = choose(_Step((), base, ours, theirs))
+    state = _Merge(codec, settle).values((), base, ours, theirs)
     if conflicts:
         raise Unresolved(conflicts)
     return codec.copy(state)  # type: ignore[no-any-return]
 
 
+class _Merge:
+    """Merges values; `settle` says what becomes of an attribute that both sides changed."""
+
+    def __init__(self, codec: Codec, settle: Callable[..., Any]) -> None:
+        self._codec = codec
+        self._settle = settle
+
+    def values(self, path: Path, base: Any, ours: Any, theirs: Any) -> Any:
+        if _same(self._codec, ours, theirs) or _same(self._codec, base, theirs):
+            return ours
+        if _same(self._codec, base, ours):
+            return theirs
+        if type(ours) is dict and type(theirs) is dict and (type(base) is dict or base is MISSING):
+            return self.dicts(path, {} if base is MISSING else base, ours, theirs)
+        return self._settle(path, MISSING if base is _DISPUTED else base, ours, theirs)
+
+    def dicts(self, path: Path, *states: dict[Any, Any]) -> dict[Any, Any]:
+        # By their bytes: `1` and `True` are two keys, though Python's dicts take one for the other.
+        named = [{self._codec.encode(key): key for key in state} for state in states]
+        _, ours, theirs = named
+        out: dict[Any, Any] = {}
+        for name, key in {**ours, **theirs}.items():
+            values = (
+                state[names[name]] if name in names else MISSING
+                for names, state in zip(named, states, strict=True)
+            )
+            chosen = self.values((*path, key), *values)
+            if chosen is not MISSING:
+                out[key] = chosen
+        return out
+
+
 def _same(codec: Codec, one: Any, other: Any) -> bool:
-    if one is MISSING or other is MISSING:
+    if one is MISSING or other is MISSING or one is _DISPUTED or other is _DISPUTED:
         return one is other
     return codec.same(one, other)
 
 
-def common_past(journal: Journal, one: Point, other: Point) -> Point:
-    """Find the newest version that both points have in their past, by forks and by earlier merges."""
+def base_state(journal: Journal, one: Point, other: Point) -> dict[Any, Any]:
+    """Give the state that both points come from.
+
+    After merges in both directions there can be several newest versions in the past of both. They are
+    merged first, as git's recursive strategy does; what they disagree on is then as if both had changed it.
+    """
+    first, *more = common_pasts(journal, one, other)
+    state = journal.reader.state(first)
+    merging = _Merge(journal.codec, lambda *_: _DISPUTED)
+    for point in more:
+        state = merging.dicts((), base_state(journal, first, point), state, journal.reader.state(point))
+    return state
+
+
+def common_pasts(journal: Journal, one: Point, other: Point) -> list[Point]:
+    """Find the newest versions that both points have in their past, by forks and by earlier merges."""
     reach, others = _reach(journal, one), _reach(journal, other)
     shared = [
         Point(point.branch, min(point.version, others[n].version))
@@ -119,8 +143,17 @@ def common_past(journal: Journal, one: Point, other: Point) -> Point:
     ]
     if not shared:
         raise CorruptJournalError("two branches of a session that have no past in common")
-    # What is in the past of another was written before it, so the last one written is in no other's past.
-    return max(shared, key=lambda point: _position(journal, point))
+    pasts = [_reach(journal, point) for point in shared]
+    newest = [
+        point
+        for point in shared
+        if not any(
+            past.get(point.branch.id, point).version >= point.version and point.branch.id in past
+            for past, end in zip(pasts, shared, strict=True)
+            if end is not point
+        )
+    ]
+    return sorted(newest, key=lambda point: _position(journal, point), reverse=True)
 
 
 def _reach(journal: Journal, start: Point) -> dict[int, Point]:

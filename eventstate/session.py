@@ -12,8 +12,9 @@ from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidSt
 from eventstate.history import Round, look
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
-from eventstate.merge import MergeResult, Resolver, Unresolved, common_past, merged
+from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
 from eventstate.past import Past
+from eventstate.values.codec import Live
 from eventstate.values.delta import MISSING, Edit, diff
 from eventstate.values.paths import Path, as_path, show
 
@@ -119,14 +120,18 @@ class Session(Past):
 
         Args:
             at: what to go back to.
-            paths: only these attributes, each a name or a tuple of keys; the others stay.
+            paths: only these attributes, each a name or a tuple of keys; the others stay. A key that
+                comes back stands before the keys that it stood before.
             **options: see `CommitOptions`.
 
         Raises:
             RoundNotFoundError: there is no such round, tag or moment.
+            InvalidStateError: the session's model refuses the state that would come of it.
             AttributeNotFoundError: one of `paths` is neither there nor in the latest state.
         """
         target = self._plain(at)
+        if target is None:
+            raise RoundNotFoundError(f"{self!r}: no round to go back to")
         chosen = (
             None
             if paths is None
@@ -136,13 +141,13 @@ class Session(Past):
         def edits(opened: Opened) -> list[Edit]:
             codec = self._journal.codec
             if chosen is None:
-                return diff(opened.state, target, codec)
+                return diff(opened.state, self._accepted(target), codec)
             state = codec.copy(opened.latest)
             for path in chosen:
                 if look(state, path) is MISSING and look(target, path) is MISSING:
                     raise AttributeNotFoundError(f"{show(path)}: neither at {at!r} nor in the latest state")
                 _transplant(state, target, path)
-            return diff(opened.state, state, codec)
+            return diff(opened.state, self._accepted(state), codec)
 
         return self._writer.commit("rollback", CommitOptions(**options), edits)
 
@@ -151,6 +156,7 @@ class Session(Past):
 
         Raises:
             RoundNotFoundError: there is no round.
+            InvalidStateError: the session's model refuses the state before it.
         """
 
         def edits(opened: Opened) -> list[Edit]:
@@ -160,7 +166,7 @@ class Session(Past):
                 raise RoundNotFoundError(f"{self!r}: no round to undo")
             point = self._writer.timeline(branch).before(commit)
             target = {} if point is None else self._journal.reader.state(point)
-            return diff(opened.state, target, self._journal.codec)
+            return diff(opened.state, self._accepted(target), self._journal.codec)
 
         return self._writer.commit("undo", CommitOptions(**options), edits)
 
@@ -182,10 +188,10 @@ class Session(Past):
         check_text(name, "branch")
         branch = self._writer.branch()
         timeline = self._writer.timeline(branch)
-        point, ceiling = timeline.locate(at, version)
+        point, named = timeline.start(at, version)
         start = self._journal.branches.owner(point)
         draft = self._writer.mark("fork", CommitOptions(actor=actor, reason=reason), start)
-        fork = ForkPoint(name, start.branch, start.version, timeline.origin(start, ceiling), ceiling)
+        fork = ForkPoint(name, start.branch, start.version, timeline.origin(named), named)
         self._writer.append(draft._replace(fork=fork), name)
         return Session(self._journal, self.user_id, self.session_id, name, self._model)
 
@@ -202,6 +208,9 @@ class Session(Past):
 
         Returns:
             The new round, or the conflicts.
+
+        Raises:
+            InvalidStateError: the session's model refuses the merged state.
         """
         if (other._journal, other.user_id, other.session_id) != (
             self._journal,
@@ -217,10 +226,11 @@ class Session(Past):
         def edits(opened: Opened) -> list[Edit]:
             point = branches.latest_point(View(their_branch))
             theirs = branches.owner(point if point is not None else Point(their_branch, 0))
-            base = common_past(self._journal, Point(branch, opened.version), theirs)
+            base = base_state(self._journal, Point(branch, opened.version), theirs)
             opened.source = theirs
-            states = (reader.state(base), opened.latest, reader.state(theirs))
-            return diff(opened.state, merged(self._journal.codec, *states, resolve), self._journal.codec)
+            states = (base, opened.latest, reader.state(theirs))
+            state = self._accepted(merged(self._journal.codec, *states, resolve))
+            return diff(opened.state, state, self._journal.codec)
 
         try:
             return MergeResult(self._writer.commit("merge", CommitOptions(**options), edits))
@@ -229,9 +239,19 @@ class Session(Past):
 
     @contextlib.contextmanager
     def what_if(self, at: At | None = None) -> Iterator[Any]:
-        """Try things on a copy of a state; nothing is journaled."""
+        """Try things on a copy of a state, at first an empty one; nothing is journaled.
+
+        Raises:
+            RoundNotFoundError: there is no such round, tag or moment.
+            InvalidStateError: nothing was saved yet, and the session's model can't be empty.
+        """
         state = self.state(at)
-        yield {} if state is None and self._model is None else state
+        if state is None:
+            try:
+                state = self._typed({})
+            except InvalidStateError as error:
+                raise InvalidStateError(f"{self!r}: save a state first: {error}") from error
+        yield state
 
     def tag(
         self,
@@ -250,7 +270,7 @@ class Session(Past):
         """
         check_text(name, "tag")
         branch = self._writer.branch()
-        point = self._journal.branches.owner(self._writer.timeline(branch).resolve(at, version))
+        point = self._journal.branches.owner(self._writer.timeline(branch).start(at, version)[0])
         self._writer.append(
             self._writer.mark("tag", CommitOptions(actor=actor, reason=reason), point)._replace(tag=name)
         )
@@ -258,8 +278,15 @@ class Session(Past):
     def _dumped(self, state: Any) -> dict[Any, Any]:
         if self._model is not None:
             return self._model.dump(state)
-        if not isinstance(state, dict):
-            raise InvalidStateError(f"a state is a dict, not {type(state).__name__}")
+        # Another kind of dict would come back as a plain one.
+        if type(state) is dict or (isinstance(state, dict) and isinstance(state, Live)):
+            return state
+        raise InvalidStateError(f"a state is a dict, not {type(state).__name__}")
+
+    def _accepted(self, state: dict[Any, Any]) -> dict[Any, Any]:
+        """Give `state` as it is, if the session's model takes it."""
+        if self._model is not None:
+            self._model.load(self._journal.codec.copy(state))  # a validator may change what it gets
         return state
 
 
@@ -271,9 +298,22 @@ def _transplant(state: dict[Any, Any], target: dict[Any, Any], path: Path) -> No
         if type(parent) is not dict:
             if value is MISSING:
                 return
-            look(state, path[: depth - 1])[path[depth - 1]] = {}
+            _put(state, target, path[:depth], {})
     parent = look(state, path[:-1])
     if value is MISSING:
         parent.pop(path[-1], None)
     else:
-        parent[path[-1]] = value
+        _put(state, target, path, value)
+
+
+def _put(state: dict[Any, Any], target: dict[Any, Any], path: Path, value: Any) -> None:
+    """Set the attribute at `path`; a new key goes before the first of those that follow it in `target`."""
+    parent, key = look(state, path[:-1]), path[-1]
+    keys = list(parent)
+    parent[key] = value
+    if len(parent) == len(keys):
+        return
+    order = list(look(target, path[:-1]))
+    follower = next((other for other in order[order.index(key) + 1 :] if other in parent), MISSING)
+    for other in keys[keys.index(follower) :] if follower is not MISSING else ():
+        parent[other] = parent.pop(other)

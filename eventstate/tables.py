@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eventstate.history import Commit
     from eventstate.journal.events import EventCodec
     from eventstate.journal.records import Event
+    from eventstate.values.codec import Codec
 
 
 def build(commits: Iterable[tuple[Commit, list[Event]]], codec: EventCodec) -> sqlite_utils.Database:
@@ -26,7 +27,7 @@ def build(commits: Iterable[tuple[Commit, list[Event]]], codec: EventCodec) -> s
     """
     database = sqlite_utils.Database(memory=True)
     kept = list(commits)
-    database.table("commits").insert_all((_commit(commit) for commit, _ in kept), pk="position")
+    database.table("commits").insert_all((_commit(commit, codec.codec) for commit, _ in kept), pk="position")
     rows = (row for commit, events in kept for row in _changes(commit, events, codec))
     database.table("changes").insert_all(
         rows, pk=("position", "seq"), foreign_keys=[("position", "commits", "position")]
@@ -34,7 +35,7 @@ def build(commits: Iterable[tuple[Commit, list[Event]]], codec: EventCodec) -> s
     return database
 
 
-def _commit(commit: Commit) -> dict[str, Any]:
+def _commit(commit: Commit, codec: Codec) -> dict[str, Any]:
     return {
         "position": commit.position,
         "user_id": commit.user_id,
@@ -47,7 +48,7 @@ def _commit(commit: Commit) -> dict[str, Any]:
         "actor": commit.actor,
         "reason": commit.reason,
         "recorded_at": commit.recorded_at.isoformat(),
-        "metadata": json.dumps(to_json(commit.metadata)),
+        "metadata": json.dumps(to_json(commit.metadata, codec)),
         "hash": commit.hash,
     }
 
@@ -58,7 +59,7 @@ def _changes(commit: Commit, events: list[Event], codec: EventCodec) -> Iterator
         yield {
             "position": commit.position,
             "seq": seq,
-            "path": pointer(path),
+            "path": to_json(pointer(path)),  # SQLite takes no lone surrogate
             "op": op.name.lower(),
-            "value": json.dumps(to_json(value)),
+            "value": json.dumps(to_json(value, codec.codec)),
         }

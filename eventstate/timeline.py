@@ -37,25 +37,31 @@ class Timeline:
         Raises:
             RoundNotFoundError: there is no such round, tag, moment or version.
         """
-        return self.locate(at, version)[0]
+        if version is None:
+            return self._named(at)[0]
+        if at is not None:
+            raise ValueError("give at or version, not both")
+        return self._version(version)
 
-    def locate(self, at: At | None = None, version: int | None = None) -> tuple[Point, int | None]:
-        """Give the point that is meant, and the number of the round that it belongs to.
+    def start(self, at: At | None = None, version: int | None = None) -> tuple[Point, Commit | None]:
+        """Give the point that is meant, for a fork or tag, and the commit that named its round.
 
         Raises:
-            RoundNotFoundError: there is no such round, tag, moment or version.
+            RoundNotFoundError: there is no such round, tag or moment, or the version is not that of a
+                whole commit.
         """
-        if at is not None and version is not None:
-            raise ValueError("give at or version, not both")
-        if version is not None:
-            return self._version(version), self._round_of(self.view, version)
-        if at is None:
-            point_or_none, commit = self._branches.latest_point(self.view), self._branches.latest(self.view)
-            if point_or_none is None or commit is None:
-                raise RoundNotFoundError(f"{self._title}: no rounds yet")
-            return point_or_none, commit.round
+        if version is None:
+            return self._named(at)
+        point = self.resolve(at, version)
+        commit = self._branches.commit_of(point)
+        if commit is not None and commit.version != version:
+            raise RoundNotFoundError(f"{self._title}: version {version} is in the middle of a commit")
+        return point, self._branches.round_at(self.view, version)
+
+    def _named(self, at: At | None) -> tuple[Point, Commit | None]:
         if isinstance(at, Round):
-            return self._known(at), at.id
+            commit = self._known(at)
+            return self._branches.point(commit), commit
         if isinstance(at, datetime):
             return self._moment(at)
         if isinstance(at, str):
@@ -63,20 +69,27 @@ class Timeline:
             tagged = self._branches.find_tag(self.view, at)
             if tagged is None:
                 raise RoundNotFoundError(f"{self._title}: no tag {at!r}")
-            return tagged, self._round_of(self._view_of(tagged), tagged.version)
+            return tagged, self._branches.round_at(self._view_of(tagged), tagged.version)
+        if at is None:
+            named = self._branches.latest(self.view)
+            point = self._branches.point_of_latest(self.view, named)
+            if point is None:
+                raise RoundNotFoundError(f"{self._title}: no rounds yet")
+            return point, named
         number = check_round(at)
         named = self._branches.find_round(self.view, number)
         if named is None:
             raise RoundNotFoundError(f"{self._title}: no round {number}")
-        return self._branches.point(named), number
+        return self._branches.point(named), named
 
-    def origin(self, start: Point, ceiling: int | None) -> Branch:
-        """Give the branch whose rounds a fork at `start` sees: this one, if it knows that point."""
-        if self._branches.version_on(self.branch, start) is not None:
-            return self.branch
-        named = None if ceiling is None else self._branches.find_round(self.view, ceiling)
-        known = named is not None and self._branches.owner(self._branches.point(named)) == start
-        return self.branch if known else start.branch
+    def origin(self, named: Commit | None) -> Branch:
+        """Give the branch whose rounds a fork at a round sees: this one, if it sees that one."""
+        view: View | None = self.view
+        while named is not None and view is not None:
+            if view.branch.id == named.branch and named.number <= view.limit:
+                return self.branch
+            view = view.inherited()
+        return self.branch if named is None else self._branches.get(named.branch)
 
     def _version(self, version: int) -> Point:
         last = self._branches.head(self.branch).version
@@ -86,31 +99,24 @@ class Timeline:
 
     def _view_of(self, point: Point) -> View:
         """Give the rounds to which a point belongs: this branch's, if it is in its past."""
-        if self._branches.version_on(self.branch, point) is not None:
-            return self.view
-        owner = self._branches.owner(point).branch
-        return self._branches.level(self.branch, owner) or View(owner)
+        mine = self._branches.version_on(self.branch, point) is not None
+        return self.view if mine else View(self._branches.owner(point).branch)
 
-    def _round_of(self, view: View, version: int) -> int | None:
-        commit = self._branches.round_at(view, version)
-        return None if commit is None else commit.round
-
-    def _known(self, turn: Round) -> Point:
+    def _known(self, turn: Round) -> Commit:
         commit = self._branches.at_position(turn.position)
         if commit is None or commit.hash.hex() != turn.hash:
             raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another store")
-        point = self._branches.point(commit)
-        if point.branch.session != self.branch.session:
+        if self._branches.get(commit.branch).session != self.branch.session:
             raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another session")
-        return point
+        return commit
 
-    def _moment(self, at: datetime) -> tuple[Point, int | None]:
+    def _moment(self, at: datetime) -> tuple[Point, Commit]:
         view = self._branches.view_at(self.branch, microseconds(at))
         commit = None if view is None else self._branches.latest(view)
-        point = None if view is None else self._branches.latest_point(view)
+        point = None if view is None else self._branches.point_of_latest(view, commit)
         if commit is None or point is None:
             raise RoundNotFoundError(f"{self._title}: nothing yet at {at.isoformat()}")
-        return point, commit.round
+        return point, commit
 
     def latest(self) -> Round | None:
         """Describe the latest round."""

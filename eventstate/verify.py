@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eventstate.journal.journal import Journal
 
 _PAGE: Final = 256
-_FIRST: Final = Branch(0, 0, MAIN, None, 0, None, 0, None)
+_FIRST: Final = Branch(0, 0, MAIN, None, 0, None, 0, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +209,7 @@ class Verifier:
         if not branch.session == branch.origin.session == branch.parent.session:
             raise CorruptJournalError("the branch starts from one of another session")
         origin = self._branches.get_commit(branch.origin, branch.origin_commit)
-        return chain.fork_start(origin.hash, branch.name, branch.origin_round)
+        return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
     def _strays(self) -> None:
         for (number,) in self._connection.all(sql.STRAY_EVENTS):

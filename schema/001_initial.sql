@@ -15,7 +15,8 @@ CREATE TABLE branches (
     parent_version INTEGER, -- this version
     origin INTEGER REFERENCES branches (id), -- on which it was made: its rounds and tags are seen as named by
     origin_commit INTEGER, -- this commit,
-    origin_round INTEGER, -- up to this round
+    origin_round INTEGER, -- up to this round, its own,
+    origin_named INTEGER, -- which this commit named
     UNIQUE (session, name)
 ) STRICT;
 

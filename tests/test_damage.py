@@ -219,6 +219,6 @@ def test_damage_raises_nothing_but_the_librarys_own_errors(
         for table, column, number, value in damage:
             put(connection, table, column, row_at(connection, table, number), value)
         connection.close()
-        with contextlib.suppress(EventStateError), StateStore(path) as store:
+        with contextlib.suppress(EventStateError), StateStore(path, durability="normal") as store:
             use(store)
             store.verify()

@@ -94,9 +94,9 @@ class Line:
         before = self.latest(last)
         return {} if before is None else before.state
 
-    def round_of(self, line: Line, version: int) -> int | None:
-        """Give the round that was written last up to a version of `line`, as far as this one knows it."""
-        at: Line | None = line
+    def round_of(self, version: int) -> int | None:
+        """Give the round that was written last up to a version."""
+        at: Line | None = self
         while at is not None:
             named = [mark for mark in self.log if mark.line is at and not mark.start]
             if below := [mark for mark in named if mark.version <= version]:
@@ -521,13 +521,13 @@ class Sessions(RuleBasedStateMachine):
             return
         if how == "version":
             version = list(line.states)[to % len(line.states)]
-            number = line.round_of(line, version)
+            number = line.round_of(version)
             at = Mark(number, version, line.states[version], line.pasts[version], line, self.clock.now)
             session.fork(name, version=version)
         elif how == "tag" and tags:
             tag, at = tags[to % len(tags)]
             told_by = line if line.holds(at) else at.line.owner(at.version)
-            at = at._replace(number=line.round_of(told_by, at.version))
+            at = at._replace(number=told_by.round_of(at.version))
             session.fork(name, at=tag)
         elif how == "latest" and named:
             latest = line.latest()

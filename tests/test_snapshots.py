@@ -160,6 +160,21 @@ def test_a_deep_fork_gets_a_snapshot_of_its_own(tmp_path: Path) -> None:
         assert versions(store) != []
 
 
+def test_reading_a_deep_fork_again_and_again_makes_one_and_a_reader_none(tmp_path: Path) -> None:
+    with StateStore(tmp_path / "a.db", durability="normal", cache_bytes=0) as store:
+        session = store.session("u")
+        session.save({"depth": 0})
+        for depth in range(snapshots.MAX_LINEAGE + 1):
+            session = session.fork(f"level {depth}")
+            session.save({"depth": depth})
+        for _ in range(5):
+            assert session.state() == {"depth": snapshots.MAX_LINEAGE}
+        assert len(store._journal.snapshots._pending) == 1
+        with StateStore(tmp_path / "a.db", read_only=True, cache_bytes=0) as reader:
+            assert reader.session("u", branch=session.branch).state() == session.state()
+            assert not reader._journal.snapshots.pending
+
+
 def test_dropping_them_all_changes_no_state(tmp_path: Path) -> None:
     with StateStore(tmp_path / "a.db", durability="normal", snapshot_every=3) as store:
         session = store.session("u")

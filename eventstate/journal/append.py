@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from eventstate.errors import BranchExistsError, BranchNotFoundError, ConflictError, CorruptJournalError
+from eventstate.errors import (
+    BranchExistsError,
+    BranchNotFoundError,
+    ConflictError,
+    CorruptJournalError,
+    InvalidStateError,
+)
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
-from eventstate.journal.branches import Branches, Tip, View
+from eventstate.journal.branches import MAX_ROUND, Branches, Tip, View
 from eventstate.journal.events import weight
 from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
 
@@ -116,19 +122,20 @@ class Appender:
             raise BranchNotFoundError(f"session {user_id!r}, {session_id!r}: no branch {name!r}")
         if session is None:
             session = self._insert(sql.ADD_SESSION, (user_id, session_id))
-        number = self._insert(sql.ADD_BRANCH, (session, MAIN, None, None, None, None, None))
-        return Branch(number, session, MAIN, None, 0, None, 0, None)
+        number = self._insert(sql.ADD_BRANCH, (session, MAIN, None, None, None, None, None, None))
+        return Branch(number, session, MAIN, None, 0, None, 0, None, None)
 
     def _fork(self, name: str, fork: ForkPoint) -> Branch:
         origin = fork.origin
         if self._branches.find(origin.session, name) is not None:
             raise BranchExistsError(f"a branch {name!r} exists in this session")
         limit = self._branches.head(origin).number
+        named = (None, None) if fork.named is None else (fork.named.round, fork.named.id)
         number = self._insert(
             sql.ADD_BRANCH,
-            (origin.session, name, fork.parent.id, fork.version, origin.id, limit, fork.round),
+            (origin.session, name, fork.parent.id, fork.version, origin.id, limit, *named),
         )
-        return Branch(number, origin.session, name, fork.parent, fork.version, origin, limit, fork.round)
+        return Branch(number, origin.session, name, fork.parent, fork.version, origin, limit, *named)
 
     def _insert(self, statement: str, values: tuple[object, ...]) -> int:
         row = self._connection.one(statement, values)
@@ -143,6 +150,8 @@ class Appender:
         if draft.auto_round:
             highest = head if tip is not None and tip.is_latest else self._branches.latest(View(branch))
             round_number = 1 if highest is None or highest.round is None else highest.round + 1
+            if round_number > MAX_ROUND:
+                raise InvalidStateError(f"no round comes after {MAX_ROUND}; give round_id")
         version = (head.version if head is not None else branch.parent_version) + len(draft.events)
         number = head.number + 1 if head is not None else 1
         if version > LOW or number > LOW:
@@ -176,7 +185,7 @@ class Appender:
         if branch.origin is None:
             return chain.genesis(*names)
         origin = self._branches.get_commit(branch.origin, branch.origin_commit)
-        return chain.fork_start(origin.hash, branch.name, branch.origin_round)
+        return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
     def _tag(self, branch: Branch, commit: Commit, name: str) -> None:
         if self._branches.find_tag(View(branch), name) is not None:

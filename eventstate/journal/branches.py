@@ -13,7 +13,7 @@ from eventstate.journal import statements as sql
 from eventstate.journal.records import LOW, Branch, Commit, row_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from eventstate.journal.connection import Connection
 
@@ -119,7 +119,7 @@ class Branches:
                     )
                 if above not in self._known:
                     rows.append(self._row(above))
-        for number, session, name, parent, version, origin, commit, ceiling in sorted(rows):
+        for number, session, name, parent, version, origin, commit, ceiling, named in sorted(rows):
             self._known[number] = Branch(
                 number,
                 session,
@@ -129,6 +129,7 @@ class Branches:
                 self._known.get(origin),
                 commit or 0,
                 ceiling,
+                named,
             )
         branch = self._known[row[0]]
         while len(self._known) > max(_CACHED, len(rows)):
@@ -173,8 +174,14 @@ class Branches:
             commit = self._commit(sql.FIND_ROUND, (branch, number, row_id(branch, at.limit)))
             if commit is not None:
                 return commit
+            if number == at.branch.origin_round:
+                return self._own(at.branch)
             at = at.inherited()
         return None
+
+    def _own(self, fork: Branch) -> Commit:
+        """Give the commit of the round at which a fork was made, even if another took its name later."""
+        return self._named(fork.origin_named or 0)
 
     def latest(self, view: View) -> Commit | None:
         """Find the commit of the highest round."""
@@ -185,12 +192,19 @@ class Branches:
             commit = self._commit(sql.HIGHEST_ROUND, (branch, at.ceiling, row_id(branch, at.limit)))
             if commit is not None and (found is None or (commit.round or 0) > (found.round or 0)):
                 found = commit
+            own = at.branch.origin_round
+            if own is not None and own <= at.ceiling and (found is None or (found.round or 0) < own):
+                return self._own(at.branch)
             at = at.inherited()
         return found
 
     def latest_point(self, view: View) -> Point | None:
         """Find what the highest round names; a fork without rounds of its own stands where it was made."""
-        commit, branch = self.latest(view), view.branch
+        return self.point_of_latest(view, self.latest(view))
+
+    def point_of_latest(self, view: View, commit: Commit | None) -> Point | None:
+        """Find what the highest round names, given the commit that `latest` found."""
+        branch = view.branch
         if branch.parent is not None and (commit is None or commit.branch != branch.id):
             own = -1 if branch.origin_round is None else branch.origin_round
             if view.ceiling >= own and self.last(view) is not None:
@@ -206,14 +220,14 @@ class Branches:
 
         It reads in pages, so that no statement stays open between two steps.
         """
-        levels: list[View] = []
+        walks: list[Iterable[tuple[int, int, int, int]]] = []
         at: View | None = view
         while at is not None:
-            levels.append(at)
+            walks.append(self._own_rounds(at, len(walks), start, stop, reverse=reverse))
+            own, named = at.branch.origin_round, at.branch.origin_named
+            if own is not None and named is not None and start <= own <= min(stop, at.ceiling):
+                walks.append([(-own if reverse else own, len(walks), own, named)])
             at = at.inherited()
-        walks = [
-            self._own_rounds(level, depth, start, stop, reverse=reverse) for depth, level in enumerate(levels)
-        ]
         previous = None
         for _, _, number, commit in heapq.merge(*walks):
             if number != previous:  # the level nearest to the branch comes first
@@ -294,13 +308,6 @@ class Branches:
                 return version if version <= limit else None
             limit, at = min(limit, at.parent_version), at.parent
         return None
-
-    def level(self, branch: Branch, owner: Branch) -> View | None:
-        """Give what a branch sees of another, be it itself or one that it comes from; `None` if nothing."""
-        view: View | None = View(branch)
-        while view is not None and view.branch.id != owner.id:
-            view = view.inherited()
-        return view
 
     def owner(self, point: Point) -> Point:
         """Find the branch whose own event a version is."""

@@ -31,15 +31,16 @@ def genesis(user_id: str, session_id: str) -> bytes:
     return digest(_CODEC.encode(["eventstate", user_id, session_id]))
 
 
-def fork_start(origin: bytes, name: str, ceiling: int | None) -> bytes:
+def fork_start(origin: bytes, name: str, own_round: int | None, named: int | None) -> bytes:
     """Give what the first commit of a fork follows on.
 
     Args:
         origin: the hash of the last commit of the branch on which the fork was made.
         name: of the fork.
-        ceiling: the highest round that the fork sees of that branch.
+        own_round: the round at which the fork was made, the highest that it sees of that branch.
+        named: the key of the commit that named it.
     """
-    return digest(origin + _CODEC.encode([name, ceiling]))
+    return digest(origin + _CODEC.encode([name, own_round, named]))
 
 
 def event_salt(salt: bytes, seq: int) -> bytes:
@@ -65,7 +66,8 @@ def commit_hash(previous: bytes, commit: Commit, events: Iterable[Event]) -> byt
     """
     header = _CODEC.encode(list(commit[: Commit._fields.index("salt")]))
     hasher = blake2b(previous, digest_size=HASH_SIZE)
-    hasher.update(digest(header))
+    # Salted like an event, which are numbered from 1: without the salt no reason or name can be guessed.
+    hasher.update(blake2b(header, key=event_salt(commit.salt, 0), digest_size=HASH_SIZE).digest())
     first = commit.version - commit.events + 1
     for seq, event in enumerate(events, first):
         hasher.update(event_digest(event_salt(commit.salt, seq), event))

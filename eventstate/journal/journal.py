@@ -92,7 +92,8 @@ class Journal:
         state = self.reader.state(Point(branch, commit.version))
         marks = self.snapshots.marks(branch)
         head = Head(branch, commit, state, marks.head.size + commit.weight - marks.head.weight, marks)
-        if len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number:
+        deep = len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number
+        if deep and not self.connection.read_only:
             self.snapshots.flatten(branch, commit, state)
         return head
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstate.errors import CorruptJournalError
 from eventstate.journal import statements as sql
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
-from eventstate.values.delta import Edit, apply
+from eventstate.values.delta import Edit, Op, apply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from eventstate.journal.connection import Connection
     from eventstate.journal.events import EventCodec
     from eventstate.journal.snapshots import Snapshots
-    from eventstate.values.delta import Op
     from eventstate.values.paths import Path
 
 _PAGE: Final = 4096
@@ -43,6 +42,8 @@ class Reader:
         """Apply to `state`, in place, a branch's events after one version up to another."""
         decode = self._codec.decode
         for owner, seq, event in self.events(branch, after, upto):
+            if event.op == Op.NOTE:  # it changes nothing, and its data may be of a type unknown here
+                continue
             try:
                 apply(state, decode(event))
             except CorruptJournalError as error:

@@ -28,6 +28,7 @@ class Branch(NamedTuple):
     origin: Branch | None
     origin_commit: int
     origin_round: int | None
+    origin_named: int | None
 
 
 class Commit(NamedTuple):
@@ -78,7 +79,7 @@ class ForkPoint(NamedTuple):
     parent: Branch
     version: int
     origin: Branch
-    round: int | None
+    named: Commit | None
 
 
 class Draft(NamedTuple):

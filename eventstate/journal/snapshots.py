@@ -60,7 +60,7 @@ class Snapshots:
         self._connection = connection
         self._codec = codec
         self._every = every
-        self._pending: list[tuple[Any, ...]] = []
+        self._pending: dict[int, tuple[Any, ...]] = {}
 
     def nearest(self, point: Point) -> Snapshot | None:
         """Find the last readable snapshot at or before a version; a damaged one is passed over."""
@@ -133,14 +133,15 @@ class Snapshots:
 
     def flatten(self, branch: Branch, commit: Commit, state: dict[Any, Any]) -> None:
         """Give a deep fork a snapshot of its own, so that its lineage need not be walked again."""
-        self._make(branch, commit, state, head=True)
+        if row_id(branch.id, commit.version) not in self._pending:
+            self._make(branch, commit, state, head=True)
 
     def _make(self, branch: Branch, commit: Commit, state: dict[Any, Any], *, head: bool) -> Mark:
         packed = self._codec.encode(state)
         mark = Mark(commit.version, commit.number, commit.weight, len(packed))
         data = zlib.compress(packed, _LEVEL)
         row = (row_id(branch.id, commit.version), int(head), commit.number, commit.weight, len(packed))
-        self._pending.append((*row, digest(packed), data))
+        self._pending[row[0]] = (*row, digest(packed), data)
         return mark
 
     @property
@@ -148,18 +149,20 @@ class Snapshots:
         """Whether a snapshot waits to be written."""
         return bool(self._pending)
 
-    def write(self) -> int:
-        """Write what waits, inside the caller's transaction; after its commit, `written` gets the count."""
-        rows = self._pending[:]
+    def write(self) -> list[tuple[Any, ...]]:
+        """Write what waits, inside the caller's transaction; after its commit, `written` gets the rows."""
+        rows = list(self._pending.values())
         for row in rows:
             branch = row[0] >> 32
             self._connection.all(sql.DROP_HEAD_SNAPSHOTS, (row_id(branch, 0), row_id(branch, LOW)))
             self._connection.all(sql.ADD_SNAPSHOT, row)
-        return len(rows)
+        return rows
 
-    def written(self, count: int) -> None:
-        """Forget the first `count` that waited: they are in the file."""
-        del self._pending[:count]
+    def written(self, rows: list[tuple[Any, ...]]) -> None:
+        """Forget what waited and is in the file now."""
+        for row in rows:
+            if self._pending.get(row[0]) is row:
+                del self._pending[row[0]]
 
     def drop(self) -> None:
         """Drop all snapshots, inside the caller's transaction."""

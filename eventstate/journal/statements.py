@@ -8,7 +8,9 @@ from eventstate.journal.records import Commit
 
 _COMMIT: Final = ", ".join(Commit._fields)
 _HOLES: Final = ", ".join("?" * len(Commit._fields))
-_BRANCH: Final = "id, session, name, parent, parent_version, origin, origin_commit, origin_round"
+_BRANCH: Final = (
+    "id, session, name, parent, parent_version, origin, origin_commit, origin_round, origin_named"
+)
 
 # Connection
 BEGIN: Final = "BEGIN IMMEDIATE"
@@ -35,7 +37,7 @@ GET_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE id = ?"
 LIST_BRANCHES: Final = "SELECT name FROM branches WHERE session = ? ORDER BY id"
 LIST_BRANCH_IDS: Final = "SELECT id FROM branches ORDER BY id"
 ADD_BRANCH: Final = f"""
-    INSERT INTO branches ({_BRANCH}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+    INSERT INTO branches ({_BRANCH}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 
 # Commits
 HEAD_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
@@ -105,8 +107,8 @@ LAST_SNAPSHOT: Final = """
     WHERE id BETWEEN ? AND ? AND head <= ? ORDER BY id DESC LIMIT 1"""
 ADD_SNAPSHOT: Final = """
     INSERT INTO snapshots (id, head, number, weight, size, digest, data) VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO UPDATE
-    SET head = min(head, excluded.head), digest = excluded.digest, data = excluded.data"""
+    ON CONFLICT (id) DO UPDATE SET head = min(head, excluded.head), number = excluded.number,
+    weight = excluded.weight, size = excluded.size, digest = excluded.digest, data = excluded.data"""
 DROP_HEAD_SNAPSHOTS: Final = "DELETE FROM snapshots WHERE id BETWEEN ? AND ? AND head = 1"
 DROP_SNAPSHOTS: Final = "DELETE FROM snapshots"
 

@@ -132,7 +132,11 @@ class Codec:
             raise CorruptJournalError(f"undecodable value of {len(data)} bytes: {error!r}") from error
 
     def copy(self, value: Any) -> Any:
-        """Copy `value` so deeply that nothing mutable is shared; live containers become plain."""
+        """Copy `value` so deeply that nothing mutable is shared; live containers become plain.
+
+        Raises:
+            UnsupportedValueError: it holds something that can't be stored.
+        """
         return value if type(value) in SCALARS else self.decode(self.encode(value))
 
     def same(self, one: Any, other: Any, path: Path = ()) -> bool:
@@ -247,8 +251,6 @@ class Codec:
 
     def _explained(self, value: Any, path: Path, error: Exception) -> UnsupportedValueError:
         """Find the offender that made packing `value` fail."""
-        if isinstance(error, UnsupportedValueError):
-            return error
         where, node, above = path, value, list[Any]()
         while len(above) < MAX_DEPTH:
             above.append(node)

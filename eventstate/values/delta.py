@@ -103,11 +103,8 @@ class Differ:
         self.out = out
 
     def values(self, place: Place, old: Any, new: Any) -> None:
-        """Compare two values that stand at one place; either may be `MISSING`."""
+        """Compare two values that stand at one place; the old one may be `MISSING`."""
         if old is new:
-            return
-        if new is MISSING:
-            self.out.append(place.edit(Op.DELETE))
             return
         if old is MISSING:
             self.out.append(place.edit(Op.SET, new))

@@ -41,9 +41,49 @@ def test_a_fork_starts_at_a_round_a_tag_a_version_or_the_latest(session: Session
     assert session.fork("object", at=first).state() == {"n": 1}
     assert session.fork("moment", at=first.recorded_at).state() == {"n": 1}
     assert session.fork("latest").state() == {"a": 1, "b": 2}
-    between = session.fork("version", version=3)
-    assert between.state() == session.state(version=3) == {"a": 1}
+    assert session.fork("version", version=1).state() == {"n": 1}
     assert session.fork("nothing", version=0).state() == {}
+
+
+def test_a_fork_or_tag_in_the_middle_of_a_commit_is_refused_for_a_commit_is_whole(session: Session) -> None:
+    session.save({"n": 1})
+    session.save({"a": 1, "b": 2})
+    assert session.state(version=3) == {"a": 1}
+    for make in (session.fork, session.tag):
+        with pytest.raises(RoundNotFoundError, match="version 3 is in the middle of a commit"):
+            make("between", version=3)
+    assert session.branches() == ["main"]
+    assert session.tags() == {}
+
+
+def test_a_forks_own_round_is_what_it_was_made_at_even_if_another_took_the_name(session: Session) -> None:
+    session.save({"n": 1})
+    old = session.save({"n": 2})
+    session.save({"n": 22}, round_id=2)
+    for name, fork in (
+        ("object", session.fork("object", at=old)),
+        ("moment", session.fork("moment", at=old.recorded_at)),
+        ("version", session.fork("version", version=old.version)),
+    ):
+        assert fork.latest is not None, name
+        assert fork.state() == fork.state(at=fork.latest) == fork.state(at=2) == {"n": 2}
+        assert [state for _, state in fork.replay()] == [{"n": 1}, {"n": 2}]
+        assert fork.latest.hash == old.hash
+        assert fork.save({"n": 3}).id == 3
+        assert fork.undo().id == 4
+        assert fork.state() == {"n": 2}
+
+
+def test_a_fork_at_a_round_that_only_another_branch_has_sees_that_branchs_rounds(session: Session) -> None:
+    session.save({"n": 1})
+    other = session.fork("other")
+    other.save({"n": 1}, round_id=9)
+    for number in range(2, 6):
+        session.save({"n": number})
+    ninth = other.latest
+    fork = session.fork("fork", at=ninth)
+    assert ids(fork) == [1, 9]
+    assert fork.state() == fork.state(at=9) == {"n": 1}
 
 
 def test_a_fork_of_the_beginning_has_no_rounds_and_its_first_is_1(session: Session) -> None:
