@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
+from eventstate.errors import CorruptJournalError
 from eventstate.journal.append import moment
 from eventstate.journal.branches import Point
 from eventstate.values.delta import MISSING, Edit, Op, apply, diff
@@ -272,20 +273,33 @@ class _AttributeFold:
 
 
 class _Commits:
-    """Finds the commits of events that are asked for in order, mostly without a search."""
+    """Finds the commits of events that are asked for in order: by search, then page by page from there."""
 
     def __init__(self, journal: Journal) -> None:
         self._branches = journal.branches
-        self._last: CommitRow | None = None
+        self._page: list[CommitRow] = []  # of one branch, the one that was found last coming first
 
     def of(self, owner: Branch, seq: int) -> CommitRow:
-        last = self._last
-        if last is None or last.branch != owner.id or not last.version - last.events < seq <= last.version:
-            last = self._branches.commit_of(Point(owner, seq))
-            if last is None:
-                raise RuntimeError(f"event {seq} of branch {owner.id} belongs to no commit")
-            self._last = last
-        return last
+        if not self._advance(owner, seq):
+            found = self._branches.commit_of(Point(owner, seq))
+            if found is None:
+                raise CorruptJournalError(f"event {seq} of branch {owner.id} belongs to no commit")
+            self._page = [found]
+        return self._page[0]
+
+    def _advance(self, owner: Branch, seq: int) -> bool:
+        """Go on to the commit of an event, if it is among the next few."""
+        if (
+            not self._page
+            or self._page[0].branch != owner.id
+            or seq <= self._page[0].version - self._page[0].events
+        ):
+            return False
+        if seq > self._page[-1].version:
+            self._page = self._branches.commits_from(self._page[-1])
+        while self._page and seq > self._page[0].version:
+            self._page.pop(0)
+        return bool(self._page) and seq > self._page[0].version - self._page[0].events
 
 
 def leaves(state: dict[Any, Any]) -> Iterator[tuple[Path, bool]]:

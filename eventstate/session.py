@@ -210,6 +210,7 @@ class Session(Past):
             The new round, or the conflicts.
 
         Raises:
+            ValueError: `other` is no other branch of this session, or `round_id` is not the latest or later.
             InvalidStateError: the session's model refuses the merged state.
         """
         if (other._journal, other.user_id, other.session_id) != (
@@ -222,8 +223,14 @@ class Session(Past):
             raise ValueError(f"{self!r} can't be merged with itself")
         branches, reader = self._journal.branches, self._journal.reader
         branch, their_branch = self._writer.branch(), other._writer.branch()
+        checked = CommitOptions(**options)
 
         def edits(opened: Opened) -> list[Edit]:
+            latest = branches.latest(View(branch))
+            if checked.round_id is not None and latest is not None and checked.round_id < (latest.round or 0):
+                raise ValueError(
+                    f"a merge into round {checked.round_id} would not show: {latest.round} is later"
+                )
             point = branches.latest_point(View(their_branch))
             theirs = branches.owner(point if point is not None else Point(their_branch, 0))
             base = base_state(self._journal, Point(branch, opened.version), theirs)
@@ -233,7 +240,7 @@ class Session(Past):
             return diff(opened.state, state, self._journal.codec)
 
         try:
-            return MergeResult(self._writer.commit("merge", CommitOptions(**options), edits))
+            return MergeResult(self._writer.commit("merge", checked, edits))
         except Unresolved as stopped:
             return MergeResult(None, stopped.conflicts)
 

@@ -216,7 +216,7 @@ class StateStore:
             branch = self._journal.branches.get(row.branch)
             names[row.branch] = (*self._journal.branches.session_names(branch.session), branch.name)
         user_id, session_id, branch_name = names[row.branch]
-        metadata: dict[str, Any] = {} if row.metadata is None else self._journal.codec.decode(row.metadata)
+        metadata: dict[str, Any] = {} if row.metadata is None else self._journal.lenient.decode(row.metadata)
         return Commit(
             position=row.position,
             user_id=user_id,

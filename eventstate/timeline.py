@@ -156,7 +156,7 @@ class Timeline:
     def _describe(self, commit: Commit, tags: dict[tuple[int, int], list[str]]) -> Round:
         owner, version = self._branches.owner(self._branches.point(commit))
         metadata: dict[str, Any] = (
-            {} if commit.metadata is None else self._journal.codec.decode(commit.metadata)
+            {} if commit.metadata is None else self._journal.lenient.decode(commit.metadata)
         )
         if commit.round is None:
             raise RoundNotFoundError(f"{self._title}: commit {commit.position} names no round")

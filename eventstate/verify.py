@@ -13,6 +13,7 @@ from eventstate.journal.branches import Branches
 from eventstate.journal.events import EventCodec, weight
 from eventstate.journal.read import Reader
 from eventstate.journal.records import BRANCH_SHIFT, LOW, Branch, Commit, row_id
+from eventstate.journal.schema import expected_schema
 from eventstate.journal.snapshots import Snapshots
 from eventstate.values.codec import Codec
 from eventstate.values.registry import TypeRegistry
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from eventstate.journal.journal import Journal
 
 _PAGE: Final = 256
+_BEFORE_ALL: Final = -(1 << 63)
 _FIRST: Final = Branch(0, 0, MAIN, None, 0, None, 0, None, None)
 
 
@@ -127,20 +129,28 @@ class Verifier:
         for (line,) in self._connection.all(sql.INTEGRITY_CHECK):
             if line != "ok":
                 self._find(f"structure: {line}")
+        written, found = (set(rows) for rows in (expected_schema(), self._connection.all(sql.SCHEMA)))
+        for kind, name, _ in sorted(written ^ found):
+            self._find(f"structure: the {kind} {name} is not what eventstate makes")
         for table, row, parent, _ in self._connection.all(sql.FOREIGN_KEY_CHECK):
             self._find(f"structure: row {row} of {table} refers to a missing row of {parent}")
 
     def _commits(self) -> None:
         [(total,)] = self._connection.all(sql.COUNT_COMMITS)
         position, link, recorded_at = 0, chain.EMPTY_CHAIN, 0
-        while rows := self._connection.all(sql.LIST_COMMITS, (position, _PAGE)):
+        last = _BEFORE_ALL
+        while rows := self._connection.all(sql.LIST_COMMITS, (last, _PAGE)):
             for commit in map(Commit._make, rows):
+                last = commit.position
+                if commit.position < 1:
+                    self._find("the commit stands before the first", self._branch(commit.branch), commit)
+                    continue
                 if commit.position != position + 1:
                     self._find(f"commits {position + 1} to {commit.position - 1} of the store are missing")
                 elif chain.link(link, commit.hash) != commit.chain:
-                    self._find("the store's chain is broken", self._branch(commit), commit)
+                    self._find("the store's chain is broken", self._branch(commit.branch), commit)
                 if commit.recorded_at < recorded_at:
-                    self._find("recorded before the commit that it follows", self._branch(commit), commit)
+                    self._find("recorded before the one that it follows", self._branch(commit.branch), commit)
                 position, link, recorded_at = commit.position, commit.chain, commit.recorded_at
                 self._commit(commit)
                 self._report.commits += 1
@@ -152,9 +162,9 @@ class Verifier:
         if self._progress is not None:
             self._progress(self._report.commits, max(total, self._report.commits))
 
-    def _branch(self, commit: Commit) -> Branch | None:
+    def _branch(self, number: int) -> Branch | None:
         try:
-            branch = self._branches.get(commit.branch)
+            branch = self._branches.get(number)
         except CorruptJournalError:
             return None
         if branch.session not in self._names:
@@ -165,7 +175,7 @@ class Verifier:
         return branch
 
     def _commit(self, commit: Commit) -> None:
-        branch = self._branch(commit)
+        branch = self._branch(commit.branch)
         if branch is None:
             self._find(f"commit {commit.position}: its branch or session is missing")
             return
@@ -212,22 +222,23 @@ class Verifier:
         return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
     def _strays(self) -> None:
+        for user_id, session_id in self._connection.all(sql.STRAY_SESSIONS):
+            what = "the session has no first branch"
+            self._report.findings.append(Finding(what, user_id=user_id, session_id=session_id))
+        for (number,) in self._connection.all(sql.STRAY_SNAPSHOTS):
+            self._find(f"snapshot {number & LOW} belongs to no branch")
         for (number,) in self._connection.all(sql.STRAY_EVENTS):
-            self._find(f"event {number & LOW} belongs to no commit", self._known(number >> BRANCH_SHIFT))
-
-    def _known(self, number: int) -> Branch | None:
-        head = self._heads.get(number)
-        return None if head is None else self._branch(head)
+            self._find(f"event {number & LOW} belongs to no commit", self._branch(number >> BRANCH_SHIFT))
 
     def _tags(self) -> None:
         for number, name, source, version, commit_number in self._connection.all(sql.ALL_TAGS):
-            branch = self._known(number)
+            branch = self._branch(number)
             commit = None if branch is None else self._own(branch, commit_number)
             told = None if commit is None else (commit.tag, commit.source, commit.source_version)
             if told != (name, source, version):
                 self._find(f"tag {name!r} is not what was written", branch, commit)
         for commit in map(Commit._make, self._connection.all(sql.LOST_TAGS)):
-            self._find(f"tag {commit.tag!r} is missing", self._branch(commit), commit)
+            self._find(f"tag {commit.tag!r} is missing", self._branch(commit.branch), commit)
 
     def _own(self, branch: Branch, number: int) -> Commit | None:
         if not 0 < number <= LOW:

@@ -17,14 +17,13 @@ from eventstate.values.codec import Live
 
 def exact(value: Any) -> Any:
     """Give something hashable that is equal for two values only if they are the same, type-strictly."""
-    kind: Any = type(value)
     if isinstance(value, Live):
-        kind = dict if isinstance(value, dict) else list
+        value = value._plain()  # so that nothing in it is touched
+    kind: Any = type(value)
     if kind is dict:
-        # dict.items, so that a live dict is seen as it is and nothing in it is touched
-        return dict, tuple((exact(key), exact(item)) for key, item in dict.items(value))
+        return dict, tuple((exact(key), exact(item)) for key, item in value.items())
     if kind is list:
-        return list, tuple(exact(value_of) for value_of in list.__iter__(value))
+        return list, tuple(map(exact, value))
     if kind is tuple:
         return tuple, tuple(map(exact, value))
     if kind in (set, frozenset):

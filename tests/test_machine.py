@@ -46,6 +46,19 @@ State = dict[Any, Any]
 # The model
 
 
+def put_back(state: dict[Any, Any], chosen: dict[Any, Any], key: Any) -> dict[Any, Any]:
+    """Give the state with one key as it is in another; a new one before those that followed it there."""
+    if key not in chosen:
+        return {other: value for other, value in state.items() if other != key}
+    if key in state:
+        return {**state, key: chosen[key]}
+    order = list(chosen)
+    after = next((other for other in order[order.index(key) :] if other in state), None)
+    place = len(state) if after is None else list(state).index(after)
+    items = list(state.items())
+    return dict([*items[:place], (key, chosen[key]), *items[place:]])
+
+
 @dataclass(eq=False)
 class Line:
     """A branch."""
@@ -493,7 +506,7 @@ class Sessions(RuleBasedStateMachine):
                     session.rollback(at, paths=paths)
                 return
             for key in paths:
-                state.pop(key, None) if key not in chosen else state.update({key: chosen[key]})
+                state = put_back(state, chosen, key)
         self.written(line, session.rollback(at, paths=paths), state, None)
 
     @rule(store=which, pick=lines)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
-from eventstate import StateStore
+from eventstate import StateStore, TypeRegistry
+
+
+@dataclasses.dataclass
+class Spot:
+    """A registered type."""
+
+    x: int
 
 
 def test_tables_hold_every_commit_and_every_change() -> None:
@@ -38,3 +46,24 @@ def test_what_is_done_to_the_tables_does_not_reach_the_store() -> None:
         store.tables().table("commits").delete_where()
         assert store.verify().ok
         assert store.session("u").state() == {"a": 1}
+
+
+def test_tables_show_registered_types_as_a_json_patch_does() -> None:
+    with StateStore(":memory:", types=TypeRegistry(Spot)) as store:
+        session = store.session("u")
+        session.save({}, metadata={"at": Spot(1)})
+        session.save({"p": Spot(2)})
+        session.note("seen", Spot(3))
+        tables = store.tables()
+        metadata = next(iter(tables["commits"].rows))["metadata"]
+        assert json.loads(metadata) == {"at": {"x": 1}}
+        values = [json.loads(row["value"]) for row in tables["changes"].rows]
+        assert values == [{"x": 2}, ["seen", {"x": 3}]]
+        assert session.diff(1, 2).to_json_patch() == [{"op": "add", "path": "/p", "value": {"x": 2}}]
+
+
+def test_tables_show_a_key_with_a_lone_surrogate() -> None:
+    with StateStore(":memory:") as store:
+        store.session("u").save({"\ud800": {"\udfff": "\ud800"}})
+        [row] = store.tables()["changes"].rows
+        assert (row["path"], json.loads(row["value"])) == ("/\ufffd", {"\ufffd": "\ufffd"})

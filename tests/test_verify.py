@@ -124,6 +124,36 @@ def test_an_edited_row_is_detected_and_located_at_its_commit(journal: Path, what
     assert position in {finding.commit for finding in report.findings}, str(report)
 
 
+HIDDEN = {
+    "the salt of a commit without events": "UPDATE commits SET salt = x'00' WHERE position = 7",
+    "a commit moved before the first": "UPDATE commits SET position = 0 WHERE position = 13",
+    "the commit that named a fork's round": "UPDATE branches SET origin_named = 1 WHERE id = 2",
+    "a session without a branch": "INSERT INTO sessions (user_id, session_id) VALUES ('eve', 'x')",
+    "a snapshot of no branch": "UPDATE snapshots SET id = id + (77 << 32) WHERE id >> 32 = 1",
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_what_no_state_shows_is_detected_too(journal: Path, what: str) -> None:
+    tamper(journal, HIDDEN[what])
+    assert not verified(journal).ok
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP INDEX commits_by_commit_id",
+        "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM events; END",
+        "CREATE TABLE more (a)",
+    ],
+)
+def test_a_changed_schema_is_a_finding(journal: Path, change: str) -> None:
+    database = apsw.Connection(str(journal))
+    database.execute(change)
+    database.close()
+    assert "is not what eventstate makes" in str(verified(journal))
+
+
 def test_a_finding_says_which_session_branch_and_round(journal: Path) -> None:
     tamper(journal, "UPDATE events SET value = x'2a' WHERE id = ?", FORK * U32 + 8)
     [finding, *_] = verified(journal).findings

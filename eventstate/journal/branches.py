@@ -286,6 +286,11 @@ class Branches:
         )
         return None if number > last.number else self.get_commit(branch, number)
 
+    def commits_from(self, commit: Commit) -> list[Commit]:
+        """Give a commit and the next ones of its branch, a page of them."""
+        last = row_id(commit.branch, LOW)
+        return list(map(Commit._make, self._connection.all(sql.COMMITS_FROM, (commit.id, last, _PAGE))))
+
     def find_commit(self, branch: Branch, commit_id: str) -> Commit | None:
         """Find a branch's commit by the id that its writer gave it."""
         return self._commit(sql.SEEN_COMMIT, (branch.id, commit_id))

@@ -135,8 +135,11 @@ class Connection:
                 self._fail(error)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, timeout: float | None = None) -> Iterator[None]:
         """Hold the write lock for the body, which is committed whole or not at all.
+
+        Args:
+            timeout: seconds to wait for it; as long as the store's if `None`.
 
         Raises:
             ReadOnlyError: the store was opened read-only.
@@ -147,13 +150,23 @@ class Connection:
         db = self._usable()
         with self._lock:
             self._usable()
-            self.all(sql.BEGIN)
+            self._begin(db, timeout)
             try:
                 yield
                 self.all(sql.COMMIT)
             except BaseException:
                 self._roll_back(db)
                 raise
+
+    def _begin(self, db: apsw.Connection, timeout: float | None) -> None:
+        if timeout is None:
+            self.all(sql.BEGIN)
+            return
+        db.set_busy_timeout(int(timeout * 1000))
+        try:
+            self.all(sql.BEGIN)
+        finally:
+            db.set_busy_timeout(int(self.timeout * 1000))
 
     def _roll_back(self, db: apsw.Connection) -> None:
         if not db.in_transaction:  # SQLite has already done so, as after a full disk

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
 from typing import TYPE_CHECKING, Literal
 
+from eventstate.errors import StoreBusyError
 from eventstate.journal.append import Appended, Appender
 from eventstate.journal.branches import Branches, Point
 from eventstate.journal.connection import Connection
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from eventstate.values.registry import TypeRegistry
 
 Durability = Literal["full", "normal"]
+
+_CLOSING = 0.2  # seconds
 
 
 class Journal:
@@ -45,6 +50,10 @@ class Journal:
     ) -> None:
         self.codec = Codec(types)
         self.events = EventCodec(self.codec)
+        keeping = copy.copy(types)  # it shares what is registered, later too
+        keeping.unknown = "keep"
+        self.lenient = Codec(keeping)
+        """For metadata: a type that is not registered here must not hide the commit."""
         self.connection = Connection(
             os.fspath(path), read_only=read_only, durability=durability, timeout=timeout, vfs=vfs
         )
@@ -85,12 +94,18 @@ class Journal:
             apply(head.state, self.events.decode(event))
         head.size += sum(map(weight, draft.events))
         head.commit = appended.commit
-        head.marks = self.snapshots.consider(head.branch, head.commit, head.state, head.marks)
+        marks = self.snapshots.consider(head.branch, head.commit, head.state, head.marks)
+        if marks is not head.marks:
+            head.marks, head.size = marks, marks.head.size
         self.heads.put(head)
 
     def _load_head(self, branch: Branch, commit: Commit) -> Head:
         state = self.reader.state(Point(branch, commit.version))
         marks = self.snapshots.marks(branch)
+        if branch.parent is not None and not marks.head.size:
+            # What a fork inherits weighs nothing in its own events, but in memory and in snapshots it does.
+            size = len(self.codec.encode(state))
+            marks = Marks(*(mark if mark.size else mark._replace(size=size) for mark in marks))
         head = Head(branch, commit, state, marks.head.size + commit.weight - marks.head.weight, marks)
         deep = len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number
         if deep and not self.connection.read_only:
@@ -112,8 +127,8 @@ class Journal:
             for head in self.heads.drain():
                 self.snapshots.refresh(head.branch, head.commit, head.state, head.marks)
             if self.snapshots.pending and not self.connection.read_only:
-                with self.connection.write():
-                    written = self.snapshots.write()
-                self.snapshots.written(written)
+                # They are derived: not worth a wait for another process, nor an error.
+                with contextlib.suppress(StoreBusyError), self.connection.write(timeout=_CLOSING):
+                    self.snapshots.written(self.snapshots.write())
         finally:
             self.connection.close()

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError
+from eventstate.journal import statements as sql
+from eventstate.journal.connection import Connection
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
-
-    from eventstate.journal.connection import Connection
 
 APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
@@ -26,6 +26,16 @@ def migrations() -> list[str]:
         (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
     )
     return [file.read_text("utf-8") for file in files]
+
+
+def expected_schema() -> list[tuple[str, str, str]]:
+    """Give `(type, name, sql)` of the tables and indexes that the migrations make."""
+    scratch = Connection(":memory:", read_only=False, durability="normal", timeout=1)
+    for script in migrations():
+        scratch.migrate(script)
+    rows: list[tuple[str, str, str]] = scratch.all(sql.SCHEMA)
+    scratch.close()
+    return rows
 
 
 def prepare(connection: Connection) -> None:

@@ -53,6 +53,7 @@ LAST_COMMIT: Final = "SELECT position, recorded_at, chain FROM commits ORDER BY 
 SEEN_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE branch = ? AND commit_id = ?"
 ADD_COMMIT: Final = f"INSERT INTO commits ({_COMMIT}) VALUES ({_HOLES})"
 LIST_COMMITS: Final = f"SELECT {_COMMIT} FROM commits WHERE position > ? ORDER BY position LIMIT ?"
+COMMITS_FROM: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
 COUNT_COMMITS: Final = "SELECT count(*) FROM commits"
 FIND_ROUND: Final = f"""
     SELECT {_COMMIT} FROM commits
@@ -124,6 +125,13 @@ STRAY_EVENTS: Final = """
             WHERE commits.id BETWEEN branches.id << 32 AND branches.id << 32 | 4294967295
             ORDER BY commits.id DESC LIMIT 1))
     ORDER BY id LIMIT 1000"""
+STRAY_SESSIONS: Final = """
+    SELECT user_id, session_id FROM sessions WHERE NOT EXISTS (
+        SELECT 1 FROM branches WHERE branches.session = sessions.id AND branches.name = 'main')"""
+STRAY_SNAPSHOTS: Final = """
+    SELECT id FROM snapshots
+    WHERE NOT EXISTS (SELECT 1 FROM branches WHERE branches.id = snapshots.id >> 32)"""
+SCHEMA: Final = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
 ALL_TAGS: Final = "SELECT branch, name, source, version, number FROM tags ORDER BY branch, name"
 LOST_TAGS: Final = f"""
     SELECT {_COMMIT} FROM commits WHERE kind = 'tag' AND NOT EXISTS (

@@ -140,10 +140,12 @@ class Differ:
 
     def _changed_keys(self, old: dict[Any, Any], new: dict[Any, Any]) -> set[Any]:
         """Find the keys that are equal but not the same, as `1` and `True` are."""
-        exotic = {key: key for key in new if type(key) is not str and key in old}
+        exotic = {key for key in new if type(key) is not str and key in old}
+        exotic.update(key for key in old if type(key) is not str and key in new)  # it may equal a string
         if not exotic:
             return set()
-        return {key for key in old if key in exotic and not self.codec.same(key, exotic[key])}
+        present = {key: key for key in new if key in exotic}
+        return {key for key in old if key in exotic and not self.codec.same(key, present[key])}
 
     def lists(self, place: Place, old: list[Any], new: list[Any], offset: int = 0) -> None:
         """Compare two lists, or two runs of one that begin at index `offset`."""

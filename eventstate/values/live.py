@@ -10,9 +10,9 @@ can be reached through them shares anything mutable with that state. A state is 
 - Values that are mutable but neither dict nor list (sets, dataclasses, containers inside tuples)
   are the caller's to change; they are compared again when the round ends.
 
-C code that reads or writes a builtin list or dict behind its class goes unseen, and what it hands
-out may be part of the source: `heapq`, `operator.concat` and pydantic's validation of lists are such
-(give them a `copy.deepcopy`); `bisect`, `json`, `copy` and `pickle` are not.
+C code that reads a builtin list or dict behind its class, as pydantic and orjson do, finds `UNREAD` in
+place of what was not read yet: give it a `copy.deepcopy`. C code that writes so, as `heapq` does, goes
+unseen. `bisect`, `json`, `copy` and `pickle` do neither.
 """
 # ruff: noqa: D102 - their methods do what those of the builtins do
 # ruff: noqa: SLF001 - the live objects of one round reach into each other
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from eventstate.errors import UnsupportedValueError
 from eventstate.values.codec import SAFE_KEYS, SCALARS, Codec
 from eventstate.values.delta import MISSING, Differ, Edit, Op, Place
-from eventstate.values.tracking import ROOT, Node, Probe, Recorder, common_start
+from eventstate.values.tracking import ROOT, UNREAD, Node, Probe, Recorder, common_start, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,33 +67,37 @@ class LiveState:
 class LiveDict(dict[Any, Any], Node):
     """A dict that records its changes. Its class, when called, makes a plain dict."""
 
-    __slots__ = ("__weakref__", "_above", "_bare", "_recorder", "_slot", "_source", "_trail")
-    _put = dict.__setitem__
+    __slots__ = ("__weakref__", "_above", "_bare", "_items", "_recorder", "_slot", "_source", "_trail")
 
     def __new__(cls, *args: Any, **kwargs: Any) -> dict[Any, Any]:  # type: ignore[misc]
         return dict(*args, **kwargs)  # so that `type(live)(...)`, as dataclasses.asdict has it, works
 
     @classmethod
-    def _filled(cls, source: dict[Any, Any]) -> Any:
-        node = dict.__new__(cls)
-        dict.update(node, source)
-        return node
+    def _empty(cls) -> Any:
+        return dict.__new__(cls)
 
-    def _plain(self) -> dict[Any, Any]:
-        return dict(dict.items(self))  # dict.copy would ask __getitem__ for every value
+    def _fill(self) -> None:
+        self._bare = not SCALARS.issuperset(map(type, self._items.values()))
+        dict.update(self, dict.fromkeys(self._items, UNREAD) if self._bare else self._items)
 
     def _dress(self) -> None:
         if self._bare:
-            for key, value in dict.items(self):
+            for key, value in self._items.items():
                 self._hand(key, value)
+            dict.update(self, self._items)
             self._bare = False
 
+    __eq__ = reading(dict.__eq__)
+    __ne__ = reading(dict.__ne__)
+    __hash__ = None  # type: ignore[assignment]
+    __repr__ = reading(dict.__repr__)
+
     def __getitem__(self, key: Any) -> Any:
-        value = dict.__getitem__(self, key)
+        value = self._items[key]
         return value if type(value) in SCALARS else self._hand(key, value)
 
     def get(self, key: Any, default: Any = None) -> Any:
-        value = dict.get(self, key, MISSING)
+        value = self._items.get(key, MISSING)
         return default if value is MISSING else self._hand(key, value)
 
     def __iter__(self) -> Iterator[Any]:  # overridden, it makes C code ask __getitem__ for the values
@@ -107,7 +111,7 @@ class LiveDict(dict[Any, Any], Node):
         self._dress()
         return dict.items(self)
 
-    def copy(self) -> dict[Any, Any]:
+    def copy(self) -> Any:
         self._dress()
         return self._plain()
 
@@ -128,33 +132,36 @@ class LiveDict(dict[Any, Any], Node):
 
     def _assign(self, values: dict[Any, Any]) -> None:
         self._recorder.check_open()
-        values = {key: value for key, value in values.items() if dict.get(self, key, MISSING) is not value}
+        items = self._items
+        values = {key: value for key, value in values.items() if items.get(key, MISSING) is not value}
         for key in values:
-            if type(key) not in SAFE_KEYS and key not in self:
+            if type(key) not in SAFE_KEYS and key not in items:
                 self._recorder.codec.check_key(key, self._path())
-        leaving = [dict.get(self, key) for key in values]
+        leaving = [items.get(key) for key in values]
         coming = self._exchange(values, list(values.values()), leaving)
         trail = self._trail or self._begin()
         for key, item in zip(values, coming, strict=True):
-            if key not in self:
+            if key not in items:
                 trail.added[key] = None
             elif key not in trail.added and key not in trail.touched:
                 trail.touched[self._key_of(key)] = None
+            items[key] = item
             dict.__setitem__(self, key, item)
 
     def __delitem__(self, key: Any) -> None:
         self._recorder.check_open()
-        self._exchange((), (), [dict.__getitem__(self, key)])
+        self._exchange((), (), [self._items[key]])
         trail = self._trail or self._begin()
         if key in trail.added:
             del trail.added[key]
         elif key not in trail.touched:
             trail.touched[self._key_of(key)] = None
+        del self._items[key]
         dict.__delitem__(self, key)
 
     def pop(self, key: Any, *default: Any) -> Any:
         self._recorder.check_open()
-        if key not in self or len(default) > 1:
+        if key not in self._items or len(default) > 1:
             return dict.pop(self, key, *default)
         value = self[key]
         del self[key]
@@ -164,38 +171,39 @@ class LiveDict(dict[Any, Any], Node):
         self._recorder.check_open()
         if not self:
             return dict.popitem(self)
-        key = next(reversed(self))
+        key = next(reversed(self._items))
         return key, self.pop(key)
 
     def clear(self) -> None:
         self._recorder.check_open()
-        self._exchange((), (), dict.values(self))
+        self._exchange((), (), self._items.values())
         trail = self._trail or self._begin()
-        trail.touched.update((key, None) for key in self if key not in trail.added)
+        trail.touched.update((key, None) for key in self._items if key not in trail.added)
         trail.added.clear()
+        self._items.clear()
         dict.clear(self)
 
     def _key_of(self, key: Any) -> Any:
         """Give the key that stands here for `key`, as `1` may for `True`."""
         probe = Probe(key)
-        return probe.found if dict.__contains__(self, probe) else key
+        return probe.found if probe in self._items else key
 
     def _slot_of(self, child: Any, slot: Any) -> Any:  # noqa: ARG002 - for lists it matters
         return self._key_of(slot)
 
     def _emit(self, place: Place, differ: Differ) -> None:
-        trail, source = self._trail, self._source
+        trail, source, items = self._trail, self._source, self._items
         if trail is None:
             return
         back = [key for key in trail.added if key in trail.touched]
         stay = self._stay_in_order(back)
-        gone = [key for key in trail.touched if key not in self or (key in trail.added and not stay)]
+        gone = [key for key in trail.touched if key not in items or (key in trail.added and not stay)]
         differ.out.extend(place.key(key).edit(Op.DELETE) for key in gone)
         for key in trail.touched:
-            if key in self and (stay or key not in trail.added):
-                differ.values(place.key(key), source[key], dict.__getitem__(self, key))
+            if key in items and (stay or key not in trail.added):
+                differ.values(place.key(key), source[key], items[key])
         for slot, child in trail.parts():
-            if slot in trail.touched or slot in trail.added or dict.get(self, slot) is not child:
+            if slot in trail.touched or slot in trail.added or items.get(slot) is not child:
                 continue  # its place was told already, or it is not there any more
             here = place.key(self._key_of(slot))
             if isinstance(child, Node):
@@ -204,7 +212,7 @@ class LiveDict(dict[Any, Any], Node):
                 differ.values(here, source[slot], child)
         for key in trail.added:
             if not (stay and key in trail.touched):
-                differ.out.append(place.key(key).edit(Op.SET, dict.__getitem__(self, key)))
+                differ.out.append(place.key(key).edit(Op.SET, items[key]))
 
     def _stay_in_order(self, back: list[Any]) -> bool:
         """Say whether the keys that came `back` stand where they would if they had never left.
@@ -212,7 +220,7 @@ class LiveDict(dict[Any, Any], Node):
         So it is after `clear` and `update`; the cost is bound by the number of keys deleted.
         """
         first = [key for key, _ in zip(self._trail.added, back, strict=False)]  # type: ignore[union-attr]
-        last = (key for key in reversed(self._source) if key in self)
+        last = (key for key in reversed(self._source) if key in self._items)
         return first == back and all(
             self._recorder.codec.same(old, new) for old, new in zip(last, reversed(back), strict=False)
         )
@@ -221,34 +229,45 @@ class LiveDict(dict[Any, Any], Node):
 class LiveList(list[Any], Node):
     """A list that records its changes. Its class, when called, makes a plain list."""
 
-    __slots__ = ("__weakref__", "_above", "_bare", "_recorder", "_slot", "_source", "_trail")
-    _put = list.__setitem__
+    __slots__ = ("__weakref__", "_above", "_bare", "_items", "_recorder", "_slot", "_source", "_trail")
 
     def __new__(cls, *args: Any) -> list[Any]:  # type: ignore[misc]
         return list(*args)
 
     @classmethod
-    def _filled(cls, source: list[Any]) -> Any:
-        node = list.__new__(cls)
-        list.extend(node, source)
-        return node
+    def _empty(cls) -> Any:
+        return list.__new__(cls)
 
-    def _plain(self) -> list[Any]:
-        return list.copy(self)
+    def _fill(self) -> None:
+        self._bare = not SCALARS.issuperset(map(type, self._items))
+        list.extend(self, [UNREAD] * len(self._items) if self._bare else self._items)
 
     def _dress(self) -> None:
         if self._bare:
-            for index, value in enumerate(list.__iter__(self)):
+            for index, value in enumerate(self._items):
                 self._hand(index, value)
+            list.__setitem__(self, slice(None), self._items)
             self._bare = False
 
+    __eq__ = reading(list.__eq__)
+    __ne__ = reading(list.__ne__)
+    __hash__ = None  # type: ignore[assignment]
+    __lt__ = reading(list.__lt__)
+    __le__ = reading(list.__le__)
+    __gt__ = reading(list.__gt__)
+    __ge__ = reading(list.__ge__)
+    __contains__ = reading(list.__contains__)
+    __repr__ = reading(list.__repr__)
+    index = reading(list.index)
+    count = reading(list.count)
+
     def __getitem__(self, index: Any) -> Any:
-        value = list.__getitem__(self, index)
+        value = self._items[index]
         if type(value) in SCALARS:
             return value
         if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]] if self._bare else value
-        return self._hand(range(len(self))[index], value)
+            return [self[i] for i in range(len(self._items))[index]] if self._bare else value
+        return self._hand(range(len(self._items))[index], value)
 
     def __iter__(self) -> Iterator[Any]:
         self._dress()
@@ -258,7 +277,7 @@ class LiveList(list[Any], Node):
         self._dress()
         return list.__reversed__(self)
 
-    def copy(self) -> list[Any]:
+    def copy(self) -> Any:
         self._dress()
         return self._plain()
 
@@ -270,21 +289,21 @@ class LiveList(list[Any], Node):
         self._dress()
         return NotImplemented
 
-    def __mul__(self, times: SupportsIndex) -> list[Any]:
+    def __mul__(self, times: SupportsIndex) -> Any:
         return self.copy() * times
 
     __rmul__ = __mul__
 
     def append(self, value: Any) -> None:
-        self._splice(len(self), len(self), [value])
+        self._splice(len(self._items), len(self._items), [value])
 
     def insert(self, index: SupportsIndex, value: Any) -> None:
-        start = slice(operator.index(index), None).indices(len(self))[0]
+        start = slice(operator.index(index), None).indices(len(self._items))[0]
         self._splice(start, start, [value])
 
     def extend(self, values: Iterable[Any]) -> None:
         items = list(values)
-        self._splice(len(self), len(self), items)
+        self._splice(len(self._items), len(self._items), items)
 
     def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[misc]
         self.extend(values)
@@ -292,7 +311,7 @@ class LiveList(list[Any], Node):
 
     def __imul__(self, times: SupportsIndex) -> Self:
         items = self.copy() * times
-        self._splice(len(self) if items else 0, len(self), items[len(self) :])
+        self._splice(len(self._items) if items else 0, len(self._items), items[len(self._items) :])
         return self
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -301,7 +320,7 @@ class LiveList(list[Any], Node):
             self._splice(place, place + 1, [value])
             return
         items = list(value)
-        places = range(len(self))[index]
+        places = range(len(self._items))[index]
         if places.step == 1:
             self._splice(places.start, max(places.start, places.stop), items)
             return
@@ -310,18 +329,20 @@ class LiveList(list[Any], Node):
                 f"attempt to assign sequence of size {len(items)} to extended slice of size {len(places)}"
             )
         self._recorder.check_open()
-        items = self._exchange(places, items, list.__getitem__(self, index))
-        self._widen(min(places, default=len(self)), max(places, default=len(self) - 1) + 1)
+        items = self._exchange(places, items, self._items[index])
+        self._widen(min(places, default=len(self._items)), max(places, default=len(self._items) - 1) + 1)
+        self._items[index] = items
         list.__setitem__(self, index, items)
 
     def __delitem__(self, index: Any) -> None:
         if not isinstance(index, slice):
             place = self._index(index)
             self._splice(place, place + 1, [])
-        elif places := range(len(self))[index]:
+        elif places := range(len(self._items))[index]:
             self._recorder.check_open()
-            self._exchange((), (), list.__getitem__(self, index))
+            self._exchange((), (), self._items[index])
             self._widen(min(places), max(places) + 1)
+            del self._items[index]
             list.__delitem__(self, index)
 
     def pop(self, index: SupportsIndex = -1) -> Any:
@@ -337,49 +358,53 @@ class LiveList(list[Any], Node):
         self._splice(place, place + 1, [])
 
     def clear(self) -> None:
-        self._splice(0, len(self), [])
+        self._splice(0, len(self._items), [])
 
     def reverse(self) -> None:
         self._recorder.check_open()
-        self._widen(0, len(self))
+        self._widen(0, len(self._items))
+        self._items.reverse()
         list.reverse(self)
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
         self._recorder.check_open()
-        if key is not None:
-            self._dress()
-        self._widen(0, len(self))  # before: a sort that fails may have moved things
-        list.sort(self, key=key, reverse=reverse)
+        self._dress()
+        self._widen(0, len(self._items))
+        try:
+            list.sort(self, key=key, reverse=reverse)
+        finally:  # a sort that fails may have moved things
+            self._items[:] = list.copy(self)
 
     def _index(self, index: Any) -> int:
-        list.__getitem__(self, index)  # raises what the builtin raises
-        place: int = range(len(self))[index]
+        self._items[index]  # raises what the builtin raises
+        place: int = range(len(self._items))[index]
         return place
 
     def _splice(self, start: int, stop: int, items: list[Any]) -> None:
         """Put `items` in the place of the run from `start` to `stop`."""
         self._recorder.check_open()
-        old = list.__getitem__(self, slice(start, stop))
+        old = self._items[start:stop]
         items = self._exchange(range(start, start + len(items)), items, old)
         head = common_start(old, items)
         tail = common_start(old[head:][::-1], items[head:][::-1])
         if not head == len(old) == len(items):
             self._widen(start + head, stop - tail)
+            self._items[start:stop] = items
             list.__setitem__(self, slice(start, stop), items)
 
     def _widen(self, start: int, stop: int) -> None:
         """Note that the run from `start` to `stop` is about to be replaced."""
         trail = self._trail or self._begin()
         trail.lo = min(trail.lo, start)
-        trail.hi = min(trail.hi, len(self) - stop)
+        trail.hi = min(trail.hi, len(self._items) - stop)
 
     def _slot_of(self, child: Any, slot: Any) -> Any:
-        if slot < len(self) and list.__getitem__(self, slot) is child:
+        if slot < len(self._items) and self._items[slot] is child:
             return slot
-        return next((i for i, item in enumerate(list.__iter__(self)) if item is child), None)
+        return next((i for i, item in enumerate(self._items) if item is child), None)
 
     def _emit(self, place: Place, differ: Differ) -> None:
-        trail, source, items = self._trail, self._source, self._plain()
+        trail, source, items = self._trail, self._source, self._items
         if trail is None:
             return
         lo, old_end, end = trail.lo, len(source) - trail.hi, len(items) - trail.hi

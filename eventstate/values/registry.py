@@ -5,6 +5,7 @@ Decoding looks a name up here and nowhere else: no name found in a file is ever 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -12,7 +13,9 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    _Slots = Sequence[tuple[str, Any]]
 
 T = TypeVar("T")
 
@@ -141,27 +144,38 @@ class TypeRegistry:
 
 def _entry_for(cls: type, name: str) -> Entry:
     if issubclass(cls, enum.Flag):
-        return Entry(name, cls, lambda member: member.value, cls, mutable=False)
+        return Entry(name, cls, lambda member: member._value_, cls, mutable=False)
     if issubclass(cls, enum.Enum):
-        return Entry(name, cls, lambda member: member.name, cls.__getitem__, mutable=False)
+        # Not cls.__getitem__: what is mixed in, as str is, may have one of its own.
+        return Entry(name, cls, lambda member: member._name_, lambda key: cls[key], mutable=False)
     if dataclasses.is_dataclass(cls):
         return _dataclass_entry(cls, name)
     if _is_pydantic_model(cls):
         load = functools.partial(_load_model, cls)
-        return Entry(name, cls, _dump_model, load, inside=_parts_of_model)
+        dump = functools.partial(_dump_model, _slots_of(cls))
+        return Entry(name, cls, dump, load, inside=_parts_of_model)
     if issubclass(cls, tuple) and hasattr(cls, "_make"):
-        return Entry(name, cls, list, cls._make)
+        return _namedtuple_entry(cls, name)
     raise TypeError(
         f"{cls.__qualname__} is no enum, dataclass, named tuple or pydantic model: give dump and load"
     )
 
 
+def _namedtuple_entry(cls: Any, name: str) -> Entry:
+    def dump(instance: Any) -> list[Any]:
+        _refuse_others(instance, {})
+        return list(instance)
+
+    return Entry(name, cls, dump, cls._make, inside=list)
+
+
 def _dataclass_entry(cls: type, name: str) -> Entry:
     fields = {field.name: field for field in dataclasses.fields(cls)}
+    slots = _slots_of(cls)
     object.__new__(cls)  # a TypeError now, rather than when the first one is read
 
     def dump(instance: Any) -> dict[str, Any]:
-        _refuse_others(instance, fields)
+        _refuse_others(instance, fields, slots)
         return {field: getattr(instance, field) for field in fields}
 
     def load(data: Any) -> Any:
@@ -183,14 +197,18 @@ def _dataclass_entry(cls: type, name: str) -> Entry:
     return Entry(name, cls, dump, load)
 
 
+_PYDANTIC: Final = ("__pydantic_extra__", "__pydantic_fields_set__", "__pydantic_private__")
+"""What a pydantic model keeps beside its fields."""
+
+
 def _is_pydantic_model(cls: type) -> bool:
     # By name, so that pydantic is loaded only by those who use it.
     return any(base.__module__ == "pydantic.main" and base.__name__ == "BaseModel" for base in cls.__mro__)
 
 
-def _dump_model(instance: Any) -> list[Any]:
+def _dump_model(slots: _Slots, instance: Any) -> list[Any]:
     fields = type(instance).model_fields
-    _refuse_others(instance, fields)
+    _refuse_others(instance, {**fields, **dict.fromkeys(_PYDANTIC)}, slots)
     return [
         {field: value for field, value in vars(instance).items() if field in fields},
         instance.__pydantic_extra__,
@@ -200,7 +218,8 @@ def _dump_model(instance: Any) -> list[Any]:
 
 
 def _parts_of_model(instance: Any) -> dict[str, Any]:
-    return {**vars(instance), **(instance.__pydantic_extra__ or {}), **(instance.__pydantic_private__ or {})}
+    fields = {name: value for name, value in vars(instance).items() if name not in _PYDANTIC}
+    return {**fields, **(instance.__pydantic_extra__ or {}), **(instance.__pydantic_private__ or {})}
 
 
 def _load_model(cls: Any, data: Any) -> Any:
@@ -214,17 +233,27 @@ def _load_model(cls: Any, data: Any) -> Any:
             values[field] = how.get_default(call_default_factory=True, validated_data=values)
     instance = cls.__new__(cls)
     object.__setattr__(instance, "__dict__", values)
-    object.__setattr__(instance, "__pydantic_extra__", extra)
-    object.__setattr__(instance, "__pydantic_fields_set__", fields_set)
-    object.__setattr__(instance, "__pydantic_private__", private)
+    for name, value in zip(_PYDANTIC, (extra, fields_set, private), strict=True):
+        if value is not None or getattr(cls, name) is not None:  # a RootModel has None for all instances
+            object.__setattr__(instance, name, value)
     return instance
 
 
-def _refuse_others(instance: Any, fields: Any) -> None:
+def _refuse_others(instance: Any, fields: Any, slots: _Slots = ()) -> None:
     """Refuse attributes that would be lost; what a cached property keeps can be computed again."""
     for name in getattr(instance, "__dict__", {}).keys() - fields.keys():
         if not isinstance(inspect.getattr_static(type(instance), name, None), functools.cached_property):
             raise TypeError(f"the attribute {name!r} is no field")
+    for name, slot in slots:
+        if name not in fields:
+            with contextlib.suppress(AttributeError):  # it has no value
+                slot.__get__(instance)
+                raise TypeError(f"the attribute {name!r} is no field")
+
+
+def _slots_of(cls: type) -> _Slots:
+    members = [item for base in cls.__mro__ for item in vars(base).items()]
+    return [(name, slot) for name, slot in members if inspect.ismemberdescriptor(slot)]
 
 
 def _refuse_unknown(data: Any, fields: Any) -> None:

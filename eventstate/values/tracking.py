@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -19,6 +20,25 @@ if TYPE_CHECKING:
 
 ROOT: Final = object()
 """The slot of the one live object that needs no parent."""
+
+
+class Unread:
+    """The type of `UNREAD`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<unread: pass a copy.deepcopy of the container>"
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"{self!r} can't be pickled")
+
+
+UNREAD: Final = Unread()
+"""What C code finds in a live container that it reads behind its class.
+
+The children themselves would be part of the source, and changes of them the end of the journal.
+"""
 
 
 class Recorder:
@@ -58,7 +78,11 @@ class Trail:
 
 
 class Node(Live):
-    """A live container: a shallow copy of a plain one, whose children are wrapped when looked at."""
+    """A live container: a shallow copy of a plain one, whose children are wrapped when looked at.
+
+    The copy is `_items`. As the builtin that it also is, it has as many elements, under the same keys;
+    but they are `UNREAD`, except those that came in, until all of them are asked for at once.
+    """
 
     __slots__ = ()
     kinds: ClassVar[dict[type, type[Node]]] = {}
@@ -66,25 +90,36 @@ class Node(Live):
 
     _recorder: Recorder
     _source: Any  # the plain container of which this began as a copy
+    _items: Any  # that copy, in which children are wrapped; all that is recorded is decided by it
     _above: weakref.ref[Node] | None  # where it stands; weak, so that a round is freed at once
     _slot: Any  # its key there; in a list the index that it had at some time
-    _bare: bool  # some children may not be wrapped yet
+    _bare: bool  # some children may not be wrapped yet, or stand in `_items` only
     _trail: Trail | None
 
-    # What the builtins have.
-    _put: Callable[[Any, Any], None]
-    copy: Callable[[], Any]
+    copy: Callable[[], Any]  # as the builtins have it
 
     @classmethod
     def _of(cls, source: Any, recorder: Recorder, parent: Node | None, slot: Any) -> Any:
         """Make the live container of a plain one."""
-        node = cls._filled(source)
-        node._source, node._recorder, node._bare, node._trail = source, recorder, True, None
+        node = cls._empty()
+        node._source, node._items, node._recorder, node._trail = source, source.copy(), recorder, None
         node._above, node._slot = None if parent is None else weakref.ref(parent), slot
+        node._fill()
         return node
 
     @classmethod
-    def _filled(cls, source: Any) -> Any:
+    def _empty(cls) -> Any:
+        raise NotImplementedError
+
+    def _fill(self) -> None:
+        """Take the elements in as a builtin: as they are if all are scalars, else as `UNREAD`."""
+        raise NotImplementedError
+
+    def _plain(self) -> Any:
+        return self._items.copy()
+
+    def _dress(self) -> None:
+        """Wrap all children, so that C code may read them."""
         raise NotImplementedError
 
     def _slot_of(self, child: Any, slot: Any) -> Any:
@@ -131,7 +166,7 @@ class Node(Live):
         else:
             child = self._recorder.codec.copy(value)
             (self._trail or self._begin()).watched[id(child)] = slot, child
-        self._put(slot, child)
+        self._items[slot] = child
         return child
 
     def _exchange(self, slots: Iterable[Any], values: Collection[Any], leaving: Iterable[Any]) -> list[Any]:
@@ -202,6 +237,19 @@ class Node(Live):
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         plain = self._recorder.codec.copy(self)
         return type(plain), (plain,)
+
+
+def reading(method: Any) -> Any:
+    """Make of a builtin's method, which reads its operands as C code does, one for live containers."""
+
+    @functools.wraps(method)
+    def read(*operands: Any) -> Any:
+        for operand in operands:
+            if isinstance(operand, Node):
+                operand._dress()
+        return method(*operands)
+
+    return read
 
 
 def common_start(one: list[Any], other: list[Any]) -> int:

@@ -7,10 +7,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from eventstate.errors import InvalidStateError
-from eventstate.values.codec import Codec
+from eventstate.values.codec import Codec, Live
 from eventstate.values.delta import Edit, fold
 from eventstate.values.live import LiveState
 from eventstate.values.registry import TypeRegistry
+from eventstate.values.tracking import UNREAD
 from tests.strategies import exact
 
 if TYPE_CHECKING:
@@ -83,6 +84,40 @@ def spoil(value: Any) -> None:
             return
         for item in items:
             spoil(item)
+
+
+def mutables(value: Any) -> dict[int, Any]:
+    """Give by its id each thing in a plain value that could be changed."""
+    found = {} if isinstance(value, (str, bytes, tuple, frozenset)) else {id(value): value}
+    if isinstance(value, dict):
+        value = value.values()
+    elif isinstance(value, Task):
+        value = [value.notes]
+    elif not isinstance(value, (list, tuple, set, frozenset)):
+        return found if hasattr(value, "__dict__") else {}
+    for item in value:
+        found |= mutables(item)
+    return found
+
+
+def as_c_reads(live: Any) -> list[Any]:
+    """Give what stands in a live container for C code that reads it behind its class."""
+    if isinstance(live, dict):
+        return list(dict.values(live))
+    return [list.__getitem__(live, i) for i in range(len(live))]
+
+
+def check_unshared(live: Any, shared: dict[int, Any]) -> None:
+    """Check that C code finds nothing `shared` in a live container, nor in those that stand in it."""
+    raw, items = as_c_reads(live), live._plain()
+    plain = list(items.values()) if isinstance(items, dict) else items
+    assert not isinstance(live, dict) or list(dict.keys(live)) == list(items)
+    for seen, item in zip(raw, plain, strict=True):
+        assert seen is item or seen is UNREAD
+        if isinstance(item, Live):
+            check_unshared(item, shared)
+        else:
+            assert not mutables(seen).keys() & shared
 
 
 def attempt(change: Callable[[], None]) -> None:

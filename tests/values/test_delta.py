@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from eventstate.errors import CorruptJournalError, UnsupportedValueError
 from eventstate.values.codec import Codec
 from eventstate.values.delta import MISSING, Edit, Op, Place, apply, diff, fold, invert
 from eventstate.values.paths import as_path, parse_pointer, pointer, show
+from eventstate.values.registry import TypeRegistry
 from tests.strategies import bushy_states, exact, json_states, states
 
 CODEC = Codec()
@@ -369,3 +371,15 @@ def test_places_lead_through_dicts_by_path_and_from_the_first_list_on_by_steps()
     assert place.edit(Op.SET, 5) == within(("a",), [1, "b", 2], Op.SET, 5)
     assert not MISSING
     assert repr(MISSING) == "MISSING"
+
+
+class Mixed(str, enum.Enum):  # noqa: UP042 - not the same
+    RED = "red"
+
+
+def test_a_key_that_becomes_an_equal_string_is_another_key() -> None:
+    codec = Codec(TypeRegistry(Mixed))
+    for one, other in (({Mixed.RED: 1}, {"red": 1}), ({"red": 1}, {Mixed.RED: 1})):
+        for old, new in ((one, other), ({"d": [one]}, {"d": [other]}), ({"d": one}, {"d": other})):
+            state = fold(diff(old, new, codec), codec.copy(old))
+            assert codec.encode(state) == codec.encode(new) != codec.encode(old)

@@ -15,6 +15,7 @@ from eventstate.values.codec import Codec, Live
 from eventstate.values.delta import Edit, fold
 from eventstate.values.live import LiveState
 from tests.strategies import bushy_states, exact, plain_keys, states, values
+from tests.values.rounds import check_unshared, mutables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -295,9 +296,13 @@ def test_a_live_state_does_what_a_plain_one_does_and_its_edits_tell_it(
 ) -> None:
     before = CODEC.encode(source)
     state, plain, handles = LiveState(source, CODEC), fresh(source), list[list[Any]]()
+    shared = mutables(source)
     for step in steps:
         do([plain, state.root], handles, step)
         assert exact(state.root) == exact(plain)
+        for live in (state.root, *(handle[1] for handle in handles)):
+            if is_live(live):
+                check_unshared(live, shared)
     assert exact(fold(recorded(state.edits()), CODEC.decode(before))) == exact(plain)
     assert CODEC.encode(source) == before
 
@@ -322,7 +327,7 @@ def mark(thing: Any) -> None:
 def check_sequence(source: dict[str, Any], operations: list[Callable[[Any, Step], Any]], step: Step) -> None:
     """Do the operations, changing before, between and after them what the container held at first."""
     state, plain, before = LiveState(source, CODEC), fresh(source), CODEC.encode(source)
-    pair = [plain["it"], state.root["it"]]
+    pair, shared = [plain["it"], state.root["it"]], mutables(source)
     held = [children(target) for target in pair]
     for turn, operation in enumerate(operations):
         one, other = (outcome(operation, target, step) for target in pair)
@@ -330,6 +335,7 @@ def check_sequence(source: dict[str, Any], operations: list[Callable[[Any, Step]
         for things in held:
             for thing in things[turn % 2 :: 2]:
                 mark(thing)
+        check_unshared(state.root, shared)
         assert exact(fold(recorded(state.edits()), CODEC.decode(before))) == exact(plain)
     assert exact(state.root) == exact(plain)
     assert CODEC.encode(source) == before

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import decimal
+import enum
+import functools
 import math
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
 import pytest
+from pydantic import BaseModel, PrivateAttr, RootModel
 
 from eventstate.errors import CorruptJournalError, UnsupportedValueError
 from eventstate.values.codec import Codec
@@ -59,6 +62,101 @@ def test_enum_members_come_back_as_themselves_and_not_as_their_values() -> None:
     assert restart([Color.RED, Level.LOW], TYPED)[0] is Color.RED
     assert restart([Color.RED, Level.LOW], TYPED)[1] is Level.LOW
     assert not TYPED.same(Level.LOW, 1)
+
+
+class Text(str, enum.Enum):  # noqa: UP042 - not the same
+    RED = "red"
+    CRIMSON = "red"  # noqa: PIE796 - an alias
+
+
+class Strings(enum.StrEnum):
+    A = "a"
+
+
+class Bytes(bytes, enum.Enum):
+    A = b"a"
+
+
+class Pair(tuple[int, int], enum.Enum):  # noqa: SLOT001 - enums have none
+    A = (1, 2)
+
+
+class Ints(int, enum.Enum):
+    A = 1
+
+
+class Bits(enum.IntFlag):
+    A = 1
+    B = 2
+    ALSO_A = 1
+
+
+class Shown(enum.Enum):
+    A = "a"
+
+    @property
+    def name(self) -> str:
+        return "shown as this"
+
+
+ENUMS: list[Any] = [Text, Strings, Bytes, Pair, Ints, Bits, Shown, Level]
+
+
+@pytest.mark.parametrize("cls", ENUMS)
+def test_an_enum_comes_back_whatever_is_mixed_in(cls: Any) -> None:
+    codec = Codec(TypeRegistry(cls))
+    for member in cls.__members__.values():
+        assert restart([member], codec)[0] is member
+        assert restart({member: 1}, codec).keys() == {member}
+        assert not codec.same(member, member.value)
+    assert restart([Bits.A | Bits.B, Bits(8)], Codec(TypeRegistry(Bits))) == [3, 8]
+
+
+T = TypeVar("T")
+
+
+class Numbers(RootModel[list[int]]):
+    pass
+
+
+class Secretive(RootModel[dict[str, Any]]):
+    _seen: list[int] = PrivateAttr(default_factory=list)
+
+
+class Box(BaseModel, Generic[T]):
+    content: T
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Numbers([1, 2]),
+        Secretive({"a": [1]}),
+        Box[int](content=1),
+        Box[list[int]](content=[1]),
+        Box(content="x"),
+    ],
+)
+def test_root_and_generic_models_come_back_again_and_again(value: BaseModel) -> None:
+    codec = Codec(TypeRegistry(type(value)))
+    back = restart(restart(value, codec), codec)
+    assert back == value
+    assert type(back) is type(value)
+    assert vars(back) == vars(value)
+    assert back.model_dump() == value.model_dump()
+    assert back.model_fields_set == value.model_fields_set
+    assert codec.encode(back) == codec.encode(value)
+
+
+def test_a_root_model_keeps_its_private_attributes() -> None:
+    value = Secretive({"a": 1})
+    value._seen.append(7)
+    codec = Codec(TypeRegistry(Secretive))
+    assert restart(value, codec)._seen == [7]
+    value._seen.append(BAD)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedValueError) as caught:
+        codec.encode([value])
+    assert caught.value.path == (0, "_seen", 1)
 
 
 def test_a_model_comes_back_with_extras_private_attributes_and_the_fields_that_were_set() -> None:
@@ -124,6 +222,49 @@ def test_an_attribute_that_is_no_field_is_refused() -> None:
     with pytest.raises(UnsupportedValueError, match="the attribute 'extra' is no field") as caught:
         TYPED.encode({"p": [plan]})
     assert caught.value.path == ("p", 0)
+
+
+class Pixel(NamedTuple):
+    x: int
+
+
+class Noted(Pixel):
+    @functools.cached_property
+    def double(self) -> int:
+        return self.x * 2
+
+
+class Slotted:
+    __slots__ = ("__hidden", "note")
+
+
+@dataclasses.dataclass(slots=True)
+class Record(Slotted):
+    x: int
+
+    def hide(self) -> None:
+        self._Slotted__hidden = 1  # type: ignore[misc]
+
+
+class SlottedModel(BaseModel):
+    __slots__ = ("note",)
+    x: int
+
+
+def test_what_a_dump_would_lose_is_refused_with_its_place() -> None:
+    codec = Codec(TypeRegistry(Noted, Record, SlottedModel))
+    noted, record, hiding, model = Noted(1), Record(1), Record(1), SlottedModel(x=1)
+    assert noted.double == 2
+    everything = {"v": [noted, record, hiding, model]}
+    assert restart(everything, codec) == everything
+    noted.note = 1  # type: ignore[attr-defined]
+    record.note = 1  # type: ignore[attr-defined]
+    hiding.hide()
+    object.__setattr__(model, "note", 1)
+    for value, name in ((noted, "note"), (record, "note"), (hiding, "_Slotted__hidden"), (model, "note")):
+        with pytest.raises(UnsupportedValueError, match=f"the attribute '{name}' is no field") as caught:
+            codec.encode({"v": [1, value]})
+        assert caught.value.path == ("v", 1)
 
 
 @pytest.mark.parametrize(
