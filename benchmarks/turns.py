@@ -63,7 +63,7 @@ def timed_turns(
             Tap(path),
             RawJournal(folder / f"{durability}-raw.db", "FULL" if durability == "full" else "NORMAL"),
         )
-        late = store.session("late")
+        late, between = store.session("late"), store.session("between")
         late.save(grown)
         raw.insert(tap.last())
         for i in range(repeat):
@@ -72,6 +72,9 @@ def timed_turns(
                 take_turn(early, number, rng.choice(texts))
                 raw.insert(tap.last())
             for name, session, number in (("early", early, EARLY), ("late", late, turns + 1 + i)):
+                # Each measured turn follows one of a third session, so that neither finds warmer caches.
+                take_turn(between, i, rng.choice(texts))
+                raw.insert(tap.last())
                 text = rng.choice(texts)
                 start = time.perf_counter()
                 take_turn(session, number, text)

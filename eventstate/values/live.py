@@ -229,7 +229,22 @@ class LiveDict(dict[Any, Any], Node):
 class LiveList(list[Any], Node):
     """A list that records its changes. Its class, when called, makes a plain list."""
 
-    __slots__ = ("__weakref__", "_above", "_bare", "_items", "_recorder", "_slot", "_source", "_trail")
+    __slots__ = (
+        "__weakref__", "_above", "_bare", "_copied_items", "_length", "_recorder", "_slot", "_source",
+        "_tail", "_trail",
+    )  # fmt: skip
+
+    def _start(self, source: list[Any]) -> None:
+        # The copy is put off: a turn that only appends to a long list does without it.
+        self._copied_items: list[Any] | None = None
+        self._length = len(source)
+        self._tail: list[Any] = []
+
+    @property
+    def _items(self) -> list[Any]:
+        if self._copied_items is None:
+            self._copied_items = [*self._source[: self._length], *self._tail]
+        return self._copied_items
 
     def __new__(cls, *args: Any) -> list[Any]:  # type: ignore[misc]
         return list(*args)
@@ -239,8 +254,8 @@ class LiveList(list[Any], Node):
         return list.__new__(cls)
 
     def _fill(self) -> None:
-        self._bare = not SCALARS.issuperset(map(type, self._items))
-        list.extend(self, [UNREAD] * len(self._items) if self._bare else self._items)
+        self._bare = not SCALARS.issuperset(map(type, self._source))
+        list.extend(self, [UNREAD] * self._length if self._bare else self._source)
 
     def _dress(self) -> None:
         if self._bare:
@@ -295,7 +310,7 @@ class LiveList(list[Any], Node):
     __rmul__ = __mul__
 
     def append(self, value: Any) -> None:
-        self._splice(len(self._items), len(self._items), [value])
+        self._extend([value])
 
     def insert(self, index: SupportsIndex, value: Any) -> None:
         start = slice(operator.index(index), None).indices(len(self._items))[0]
@@ -303,7 +318,7 @@ class LiveList(list[Any], Node):
 
     def extend(self, values: Iterable[Any]) -> None:
         items = list(values)
-        self._splice(len(self._items), len(self._items), items)
+        self._extend(items)
 
     def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[misc]
         self.extend(values)
@@ -380,6 +395,19 @@ class LiveList(list[Any], Node):
         place: int = range(len(self._items))[index]
         return place
 
+    def _extend(self, items: list[Any]) -> None:
+        end = len(self)
+        if self._copied_items is not None:
+            self._splice(end, end, items)
+            return
+        self._recorder.check_open()
+        items = self._exchange(range(end, end + len(items)), items, ())
+        trail = self._trail or self._begin()
+        if items:
+            trail.lo, trail.hi = min(trail.lo, end), 0
+        self._tail.extend(items)
+        list.extend(self, items)
+
     def _splice(self, start: int, stop: int, items: list[Any]) -> None:
         """Put `items` in the place of the run from `start` to `stop`."""
         self._recorder.check_open()
@@ -404,9 +432,14 @@ class LiveList(list[Any], Node):
         return next((i for i, item in enumerate(self._items) if item is child), None)
 
     def _emit(self, place: Place, differ: Differ) -> None:
-        trail, source, items = self._trail, self._source, self._items
+        trail, source = self._trail, self._source
         if trail is None:
             return
+        if self._copied_items is None:  # nothing but appends
+            if self._tail:
+                differ.out.append(place.edit(Op.SPLICE, [self._length, 0, self._tail]))
+            return
+        items = self._items
         lo, old_end, end = trail.lo, len(source) - trail.hi, len(items) - trail.hi
         try:
             differ.lists(place, source[lo:old_end], items[lo:end], lo)

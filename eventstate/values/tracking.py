@@ -102,10 +102,15 @@ class Node(Live):
     def _of(cls, source: Any, recorder: Recorder, parent: Node | None, slot: Any) -> Any:
         """Make the live container of a plain one."""
         node = cls._empty()
-        node._source, node._items, node._recorder, node._trail = source, source.copy(), recorder, None
+        node._source, node._recorder, node._trail = source, recorder, None
+        node._start(source)
         node._above, node._slot = None if parent is None else weakref.ref(parent), slot
         node._fill()
         return node
+
+    def _start(self, source: Any) -> None:
+        """Begin with a copy of `source`."""
+        self._items = source.copy()
 
     @classmethod
     def _empty(cls) -> Any:
