@@ -177,6 +177,8 @@ def look(state: Mapping[Any, Any], path: Path) -> Any:
     for key in path:
         if not isinstance(node, dict) or key not in node:
             return MISSING
+        if type(key) is not str and type(next(own for own in node if own == key)) is not type(key):
+            return MISSING  # `True` finds what is under `1`, but is another key
         node = node[key]
     return node
 

@@ -240,6 +240,9 @@ class StateStore:
 
         Damage is reported, never raised.
 
+        Raises:
+            StoreClosedError: the store is closed.
+
         Args:
             progress: called now and then with the number of commits checked and of all commits.
         """

@@ -100,7 +100,12 @@ class Verifier:
         self._report = VerifyReport()
 
     def run(self) -> VerifyReport:
-        """Check everything, and report."""
+        """Check everything, and report.
+
+        Raises:
+            StoreClosedError: there is nothing to look at.
+        """
+        self._connection.check_usable()
         for check in (self._structure, self._commits, self._strays, self._tags, self._folds):
             try:
                 check()

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from eventstate import StateStore, VerifyReport
+from eventstate import StateStore, StoreClosedError, VerifyReport
 from eventstate.journal.chain import digest
 from eventstate.values.codec import Codec
 
@@ -67,6 +67,13 @@ def test_a_whole_journal_is_ok_and_everything_was_looked_at(journal: Path) -> No
     assert (report.sessions, report.branches, report.commits) == (2, 3, 13)
     assert report.events == 3 + 10 + 1 + 1 + 1 + 1 + 1
     assert report.snapshots > 0
+
+
+def test_a_closed_store_has_nothing_to_verify(journal: Path) -> None:
+    store = StateStore(journal)
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.verify()
 
 
 def test_progress_is_told_up_to_the_last_commit(tmp_path: Path) -> None:

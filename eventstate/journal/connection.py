@@ -215,6 +215,14 @@ class Connection:
                 Path(target).unlink(missing_ok=True)
                 raise StorageError(f"{target}: {error}") from error
 
+    def check_usable(self) -> None:
+        """Raise unless the connection is open, and this process's own.
+
+        Raises:
+            StoreClosedError: it is not.
+        """
+        self._usable()
+
     def _usable(self) -> apsw.Connection:
         if self.inherited:
             raise StoreClosedError(
