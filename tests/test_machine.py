@@ -107,13 +107,13 @@ class Line:
         before = self.latest(last)
         return {} if before is None else before.state
 
-    def round_of(self, version: int) -> int | None:
+    def round_of(self, version: int) -> Mark | None:
         """Give the round that was written last up to a version."""
         at: Line | None = self
         while at is not None:
             named = [mark for mark in self.log if mark.line is at and not mark.start]
             if below := [mark for mark in named if mark.version <= version]:
-                return below[-1].number
+                return below[-1]
             version, at = min(version, at.start), at.origin
         return None
 
@@ -139,11 +139,19 @@ class Line:
             and (named.version, named.line.owner(named.version)) == (at.version, at.line.owner(at.version))
         )
 
-    def fork(self, name: str, at: Mark, time: datetime) -> Line:
+    def fork(self, name: str, at: Mark, named: Mark | None, time: datetime) -> Line:
+        """Make a branch at a version, whose own round is the one that was named there."""
         if not self.knows(at):
-            return at.line.owner(at.version).fork(name, at, time)
-        number = at.number
-        log = [mark for mark in self.log if number is not None and (mark.number or 0) <= number]
+            return at.line.owner(at.version).fork(name, at, named, time)
+        number = None if named is None else named.number
+        log = [
+            mark
+            for mark in self.log
+            if number is not None
+            and ((mark.number or 0) < number or mark is named or (mark.start and mark.number == number))
+        ]
+        if named is not None and all(mark is not named for mark in log):
+            log.append(named)
         start = Mark(number, at.version, at.state, at.past, at.line, time, start=True)
         upto = at.version
         return Line(
@@ -534,25 +542,34 @@ class Sessions(RuleBasedStateMachine):
             return
         if how == "version":
             version = list(line.states)[to % len(line.states)]
-            number = line.round_of(version)
-            at = Mark(number, version, line.states[version], line.pasts[version], line, self.clock.now)
+            own = line.round_of(version)
+            at = Mark(
+                None if own is None else own.number,
+                version,
+                line.states[version],
+                line.pasts[version],
+                line,
+                self.clock.now,
+            )
             session.fork(name, version=version)
         elif how == "tag" and tags:
             tag, at = tags[to % len(tags)]
             told_by = line if line.holds(at) else at.line.owner(at.version)
-            at = at._replace(number=told_by.round_of(at.version))
+            own = told_by.round_of(at.version)
+            at = at._replace(number=None if own is None else own.number)
             session.fork(name, at=tag)
         elif how == "latest" and named:
             latest = line.latest()
             assert latest is not None
             at = latest
+            own = None if at.number is None else line.rounds()[at.number]
             session.fork(name)
         elif named:
-            at = named[to % len(named)]
+            at = own = named[to % len(named)]
             session.fork(name, at=at.number)
         else:
             return
-        self.lines.append(line.fork(name, at, self.clock.now))
+        self.lines.append(line.fork(name, at, own, self.clock.now))
 
     @rule(store=which, pick=lines)
     def fork_with_a_taken_name(self, store: int, pick: int) -> None:

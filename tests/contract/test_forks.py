@@ -121,6 +121,15 @@ def test_a_fork_sees_no_round_above_its_own_even_one_that_was_written_before(ses
     assert other.save({"n": 6}).id == 6
 
 
+def test_a_fork_at_an_old_version_sees_no_round_that_was_made_later(session: Session) -> None:
+    first = session.save({"n": 1})
+    other = session.fork("other")
+    session.save({"n": 1})  # round 2 has no event, so it names the same version as round 1
+    other.save({"n": 2})
+    assert ids(other.fork("third", version=first.version)) == [1]
+    assert ids(session.fork("fourth", version=first.version)) == [1, 2]
+
+
 def test_a_fork_may_write_to_a_round_that_it_inherited(session: Session) -> None:
     session.save({"n": 1})
     session.save({"n": 2})

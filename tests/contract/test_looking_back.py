@@ -52,6 +52,17 @@ def test_history_of_a_path_tells_what_happened_below_and_above_it(session: Sessi
     ]
 
 
+def test_history_tells_a_new_order_of_keys_where_it_is_the_attributes_own(session: Session) -> None:
+    session.save({"a": {"x": 1, "y": {"z": 2}}, "b": 0})
+    session.save({"b": 0, "a": {"y": {"z": 2}, "x": 1}})
+    session.save({"b": 0, "a": {"y": {"z": 3}, "x": 1}})
+    assert [change.op for change in session.history("a")] == ["set", "order", "set"]
+    assert [list(change.after) for change in session.history("a")[:2]] == [["x", "y"], ["y", "x"]]
+    assert str(session.history("a")[1]) == "* /a"
+    assert [change.after for change in session.history(("a", "y", "z"))] == [2, 3]
+    assert len(session.history("b")) == 1
+
+
 def test_an_attribute_is_named_by_its_typed_keys_and_a_plain_name_is_one_key(session: Session) -> None:
     session.save({1: "int", "1": "text", "a/b": {"c.d": 1}, "a": {"b": 2}})
     assert [change.after for change in session.history(1)] == ["int"]

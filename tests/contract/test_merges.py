@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eventstate import MISSING, UnsupportedValueError
+from tests.stores import packed
 
 if TYPE_CHECKING:
     from eventstate import Session, StateStore
@@ -25,6 +26,14 @@ def test_merge_brings_the_other_branchs_changes_attribute_by_attribute(session: 
     assert (result.round.kind, result.round.actor, result.round.id) == ("merge", "me", 3)
     assert session.state() == {"a": 3, "b": {"x": 2, "y": 3}, "new": [1]}
     assert other.state() == {"a": 1, "b": {"x": 2, "y": 1}, "new": [1]}
+
+
+def test_merging_into_a_branch_that_stood_still_gives_the_very_state_of_the_other(session: Session) -> None:
+    session.save({"a": 1, "b": {"x": 1, "y": 2}})
+    other = session.fork("other")
+    other.save({"b": {"y": 2, "x": 1}, "a": 1})
+    assert session.merge(other)
+    assert packed(session.state()) == packed(other.state())
 
 
 def test_conflicts_come_back_as_data_and_nothing_is_written(session: Session) -> None:
