@@ -144,13 +144,15 @@ class Line:
         if not self.knows(at):
             return at.line.owner(at.version).fork(name, at, named, time)
         number = None if named is None else named.number
-        log = [
+        log, passed = [], False
+        for (
             mark
-            for mark in self.log
-            if number is not None
-            and ((mark.number or 0) < number or mark is named or (mark.start and mark.number == number))
-        ]
-        if named is not None and all(mark is not named for mark in log):
+        ) in self.log:  # of its own round, what it was named up to the naming at which the fork is made
+            below = number is not None and (mark.number or 0) < number
+            if below or (mark.number == number is not None and (mark.start or not passed)):
+                log.append(mark)
+            passed = passed or mark is named
+        if named is not None and not passed:
             log.append(named)
         start = Mark(number, at.version, at.state, at.past, at.line, time, start=True)
         upto = at.version
