@@ -86,7 +86,8 @@ class Timeline:
         """Give the branch whose rounds a fork at a round sees: this one, if it sees that one."""
         view: View | None = self.view
         while named is not None and view is not None:
-            if view.branch.id == named.branch and named.number <= view.limit:
+            seen = named.number <= view.limit and (named.round or 0) <= view.ceiling
+            if view.branch.id == named.branch and seen:
                 return self.branch
             view = view.inherited()
         return self.branch if named is None else self._branches.get(named.branch)
@@ -111,12 +112,10 @@ class Timeline:
         return commit
 
     def _moment(self, at: datetime) -> tuple[Point, Commit]:
-        view = self._branches.view_at(self.branch, microseconds(at))
-        commit = None if view is None else self._branches.latest(view)
-        point = None if view is None else self._branches.point_of_latest(view, commit)
-        if commit is None or point is None:
+        found = self._branches.latest_at(self.branch, microseconds(at))
+        if found is None:
             raise RoundNotFoundError(f"{self._title}: nothing yet at {at.isoformat()}")
-        return point, commit
+        return found
 
     def latest(self) -> Round | None:
         """Describe the latest round."""

@@ -334,8 +334,8 @@ class Branches:
             version, at = min(version, branch.parent_version), at.inherited()
         return None
 
-    def view_at(self, branch: Branch, recorded_at: int) -> View | None:
-        """Give the branch as it was at a moment (microseconds since 1970); `None` before it began."""
+    def latest_at(self, branch: Branch, recorded_at: int) -> tuple[Point, Commit] | None:
+        """Find what the highest round named at a moment (microseconds since 1970), with its commit."""
         ceiling, limit = MAX_ROUND, LOW
         while True:
             last = self.last(View(branch, limit))
@@ -344,11 +344,19 @@ class Branches:
                 range(count + 1), recorded_at, lo=1, key=functools.partial(self._recorded_at, branch)
             )
             if number > 1:
-                return View(branch, number - 1, ceiling)
-            above = View(branch, limit, ceiling).inherited()
-            if above is None:
+                view = View(branch, number - 1, ceiling)
+                commit = self.latest(view)
+                point = self.point_of_latest(view, commit)
+                return None if commit is None or point is None else (point, commit)
+            own = branch.origin_round
+            if branch.origin is None or own is None:
                 return None
-            branch, limit, ceiling = above
+            if own <= ceiling:
+                named = self._own(branch)
+                if named.recorded_at <= recorded_at:
+                    return self.point(named), named
+                ceiling = own
+            branch, limit = branch.origin, branch.origin_commit
 
     def _recorded_at(self, branch: Branch, number: int) -> int:
         return int(self._stamp(branch, number)[1])

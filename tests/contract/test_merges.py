@@ -155,3 +155,43 @@ def test_only_branches_of_one_session_can_be_merged(store: StateStore, session: 
         session.merge(stranger)
     with pytest.raises(ValueError, match="with itself"):
         session.merge(store.session("alice", "trip"))
+
+
+def crossed(session: Session) -> Session:
+    """Let two branches take in what the other was before it did so: x is set here, y there."""
+    session.save({"x": 0, "y": 0})
+    other = session.fork("other")
+    session.save({"x": 1, "y": 0})
+    other.save({"x": 0, "y": 1})
+    ours, theirs = session.fork("ours before"), other.fork("theirs before")
+    assert session.merge(theirs)
+    assert other.merge(ours)
+    assert session.state() == other.state() == {"x": 1, "y": 1}
+    return other
+
+
+def test_after_merges_in_both_directions_a_change_back_is_kept(session: Session) -> None:
+    other = crossed(session)
+    session.save({"x": 0, "y": 1})
+    assert session.merge(other)
+    assert session.state() == {"x": 0, "y": 1}
+
+
+def test_after_merges_in_both_directions_what_one_side_changed_is_no_conflict(session: Session) -> None:
+    other = crossed(session)
+    session.save({"x": 5, "y": 1})
+    other.save({"x": 1, "y": 7})
+    assert session.merge(other)
+    assert session.state() == {"x": 5, "y": 7}
+
+
+def test_a_merge_into_an_earlier_round_is_refused_for_it_would_not_show(session: Session) -> None:
+    session.save({"n": 1})
+    session.save({"n": 2})
+    other = session.fork("other")
+    other.save({"n": 3})
+    with pytest.raises(ValueError, match="would not show"):
+        session.merge(other, round_id=1)
+    assert session.version == 2
+    assert session.merge(other)
+    assert session.state() == {"n": 3}
