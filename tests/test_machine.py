@@ -137,9 +137,8 @@ class Line:
             return at.line.owner(at.version).fork(name, at, named, time)
         number = None if named is None else named.number
         log, passed = [], False
-        for (
-            mark
-        ) in self.log:  # of its own round, what it was named up to the naming at which the fork is made
+        # Of its own round it knows the names up to that at which it is made.
+        for mark in self.log:
             below = number is not None and (mark.number or 0) < number
             if below or (mark.number == number is not None and (mark.start or not passed)):
                 log.append(mark)

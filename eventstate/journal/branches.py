@@ -181,7 +181,7 @@ class Branches:
 
     def _own(self, fork: Branch) -> Commit:
         """Give the commit of the round at which a fork was made, even if another took its name later."""
-        return self._named(fork.origin_named or 0)
+        return self.at_key(fork.origin_named)
 
     def latest(self, view: View) -> Commit | None:
         """Find the commit of the highest round."""
@@ -232,7 +232,7 @@ class Branches:
         for _, _, number, commit in heapq.merge(*walks):
             if number != previous:  # the level nearest to the branch comes first
                 previous = number
-                yield self._named(commit)
+                yield self.at_key(commit)
 
     def _own_rounds(
         self, view: View, depth: int, start: int, stop: int, *, reverse: bool
@@ -248,7 +248,12 @@ class Branches:
                 return
             start, stop = (start, page[-1][0] - 1) if reverse else (page[-1][0] + 1, stop)
 
-    def _named(self, commit_id: int) -> Commit:
+    def at_key(self, commit_id: int | None) -> Commit:
+        """Give the commit with a key.
+
+        Raises:
+            CorruptJournalError: it is missing.
+        """
         commit = self._commit(sql.GET_COMMIT, (commit_id,))
         if commit is None:
             raise CorruptJournalError(f"{self._connection.path}: commit {commit_id} is missing")
