@@ -697,7 +697,8 @@ class Sessions(RuleBasedStateMachine):
         for version, state in line.states.items():
             assert packed(session.state(version=version)) == packed(state)
         assert {note.seq: note.name for note in session.notes()} == line.notes
-        for mark in line.log:
+        began = max((index for index, mark in enumerate(line.log) if mark.start), default=0)
+        for mark in line.log[began:]:
             upto = sum(other.time <= mark.time for other in line.log)
             then = line.latest(upto)
             if then is not None and then.number is not None:
