@@ -14,11 +14,15 @@ if TYPE_CHECKING:
         ConflictError,
         CorruptJournalError,
         DivergedError,
+        EncryptionError,
         EventStateError,
         InvalidStateError,
+        KeyNotFoundError,
+        MissingPackageError,
         NewerFormatError,
         ReadOnlyError,
         RoundNotFoundError,
+        SessionDeletedError,
         StorageError,
         StoreBusyError,
         StoreClosedError,
@@ -26,12 +30,15 @@ if TYPE_CHECKING:
         UnsupportedValueError,
     )
     from eventstate.history import Blame, Change, Commit, Diff, Note, Round
+    from eventstate.keys import FileKeyRing, Key, KeyRing, MemoryKeyRing
     from eventstate.merge import MergeConflict, MergeResult
+    from eventstate.retention import Erased, Pruned, Purged
     from eventstate.session import Session
     from eventstate.store import SessionInfo, StateStore, StoreStats
     from eventstate.values.delta import MISSING
     from eventstate.values.registry import TypeRegistry, Unregistered
     from eventstate.verify import Finding, VerifyReport
+    from eventstate.verify.seal import Seal
 
 _HOMES = {
     "commits": ("CommitOptions",),
@@ -42,11 +49,15 @@ _HOMES = {
         "ConflictError",
         "CorruptJournalError",
         "DivergedError",
+        "EncryptionError",
         "EventStateError",
         "InvalidStateError",
+        "KeyNotFoundError",
+        "MissingPackageError",
         "NewerFormatError",
         "ReadOnlyError",
         "RoundNotFoundError",
+        "SessionDeletedError",
         "StorageError",
         "StoreBusyError",
         "StoreClosedError",
@@ -54,12 +65,15 @@ _HOMES = {
         "UnsupportedValueError",
     ),
     "history": ("Blame", "Change", "Commit", "Diff", "Note", "Round"),
+    "keys": ("FileKeyRing", "Key", "KeyRing", "MemoryKeyRing"),
     "merge": ("MergeConflict", "MergeResult"),
+    "retention": ("Erased", "Pruned", "Purged"),
     "session": ("Session",),
     "store": ("SessionInfo", "StateStore", "StoreStats"),
     "values.delta": ("MISSING",),
     "values.registry": ("TypeRegistry", "Unregistered"),
     "verify": ("Finding", "VerifyReport"),
+    "verify.seal": ("Seal",),
 }
 
 __all__ = [
@@ -75,17 +89,29 @@ __all__ = [
     "CorruptJournalError",
     "Diff",
     "DivergedError",
+    "EncryptionError",
+    "Erased",
     "EventStateError",
+    "FileKeyRing",
     "Finding",
     "InvalidStateError",
+    "Key",
+    "KeyNotFoundError",
+    "KeyRing",
+    "MemoryKeyRing",
     "MergeConflict",
     "MergeResult",
+    "MissingPackageError",
     "NewerFormatError",
     "Note",
+    "Pruned",
+    "Purged",
     "ReadOnlyError",
     "Round",
     "RoundNotFoundError",
+    "Seal",
     "Session",
+    "SessionDeletedError",
     "SessionInfo",
     "StateStore",
     "StorageError",

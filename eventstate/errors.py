@@ -42,6 +42,10 @@ class BranchNotFoundError(EventStateError, KeyError):
     __str__ = Exception.__str__
 
 
+class SessionDeletedError(EventStateError, LookupError):
+    """A session that was deleted, and not restored, or that was purged; nothing was written."""
+
+
 class BranchExistsError(EventStateError, ValueError):
     """The name of a new branch, or of a new tag, is taken."""
 
@@ -67,6 +71,20 @@ class InvalidStateError(EventStateError, ValueError):
 
 class CorruptJournalError(EventStateError, ValueError):
     """The file, or a row in it, is damaged, or is no journal of eventstate."""
+
+
+class EncryptionError(EventStateError, ValueError):
+    """Something encrypted that was changed or moved, or a wrong key; plaintext where there must be none."""
+
+
+class KeyNotFoundError(EncryptionError, KeyError):
+    """A key that was destroyed, or is in another key ring, or no key ring at all."""
+
+    __str__ = Exception.__str__
+
+
+class MissingPackageError(EventStateError, ImportError):
+    """A package that only some of eventstate needs, and that is not installed."""
 
 
 class NewerFormatError(EventStateError, ValueError):

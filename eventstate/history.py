@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 from eventstate.errors import CorruptJournalError
 from eventstate.journal.append import moment
 from eventstate.journal.branches import Point
-from eventstate.values.delta import MISSING, Edit, Op, apply, diff
+from eventstate.values.delta import MISSING, Edit, Op, apply, diff, look
 from eventstate.values.paths import Path, pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from eventstate.journal.journal import Journal
@@ -171,18 +170,6 @@ class Blame(dict[Any, Change]):
         return self[(key,)]
 
 
-def look(state: Mapping[Any, Any], path: Path) -> Any:
-    """Give the value at a path of dict keys, or `MISSING`."""
-    node: Any = state
-    for key in path:
-        if not isinstance(node, dict) or key not in node:
-            return MISSING
-        if type(key) is not str and type(next(own for own in node if own == key)) is not type(key):
-            return MISSING  # `True` finds what is under `1`, but is another key
-        node = node[key]
-    return node
-
-
 class History:
     """Reads what happened to attributes along one branch's lineage."""
 
@@ -192,9 +179,7 @@ class History:
 
     def attribute(self, path: Path, upto: int) -> list[Change]:
         """List the changes of an attribute, or of what is below it, oldest first."""
-        reader = self._journal.reader
-        found = list(reader.attribute(self._branch, upto, path))
-        fold = _AttributeFold(self._journal, [(owner, seq) for owner, seq, _, _ in found])
+        found, fold = self._attribute(path, upto)
         changes = []
         commits = _Commits(self._journal)
         for index, (owner, seq, op, where) in enumerate(found):
@@ -218,8 +203,10 @@ class History:
         """Find, for each attribute of `state`, the event that last set it."""
         last: dict[bytes, tuple[int, Branch, Op]] = {}
         encode = self._journal.events.path_bytes
-        for owner, seq, op, path in self._journal.reader.paths(self._branch, upto):
-            if op not in (Op.ORDER, Op.NOTE):
+        start = self._journal.reader.start(self._branch, upto)
+        root = start, self._journal.branches.owner(Point(self._branch, start)).branch, Op.SET
+        for owner, seq, op, path in self._journal.reader.paths(self._branch, start, upto):
+            if op < Op.ORDER:
                 last[encode(path)] = (seq, owner, op)
                 if op == Op.DELETE and len(path) > 1:  # it may have left its dict empty
                     last[encode(path[:-1]) + b"\xc1"] = (seq, owner, op)
@@ -229,27 +216,38 @@ class History:
             prefixes = [encode(path[:depth]) for depth in range(1, len(path) + 1)]
             if empty:
                 prefixes.append(prefixes[-1] + b"\xc1")
-            seq, owner, op = max((last[p] for p in prefixes if p in last), key=lambda item: item[0])
+            told = (last[p] for p in prefixes if p in last)
+            seq, owner, op = max(told, key=lambda item: item[0], default=root)
             values = self._values_at(path, seq)
             found[path] = _change(commits.of(owner, seq), seq, path, op.name.lower(), values)
         return found
 
     def _values_at(self, path: Path, seq: int) -> Callable[[], Values]:
         def values() -> Values:
-            found = list(self._journal.reader.attribute(self._branch, seq, path))
-            fold = _AttributeFold(self._journal, [(owner, number) for owner, number, _, _ in found])
+            found, fold = self._attribute(path, seq)
+            if not found:  # of a pruned past, in which what it was before is not known
+                after = look(self._journal.reader.state(Point(self._branch, seq)), path)
+                return MISSING, after
             return fold.values(len(found) - 1, path)
 
         return values
+
+    def _attribute(self, path: Path, upto: int) -> tuple[list[tuple[Branch, int, Op, Path]], _AttributeFold]:
+        reader = self._journal.reader
+        start = reader.start(self._branch, upto)
+        found = list(reader.attribute(self._branch, start, upto, path))
+        events = [(owner, seq) for owner, seq, _, _ in found]
+        return found, _AttributeFold(self._journal, Point(self._branch, start), events)
 
 
 class _AttributeFold:
     """Folds only the events that touch one attribute; walking its changes in order folds each once."""
 
-    def __init__(self, journal: Journal, events: list[tuple[Branch, int]]) -> None:
+    def __init__(self, journal: Journal, start: Point, events: list[tuple[Branch, int]]) -> None:
         self._journal = journal
+        self._start = start
         self._events = events
-        self._state: dict[Any, Any] = {}
+        self._state: dict[Any, Any] | None = None
         self._done = 0
         self._seen: tuple[int, Values] | None = None
 
@@ -266,8 +264,9 @@ class _AttributeFold:
         return value if value is MISSING else self._journal.codec.copy(value)
 
     def _at(self, count: int) -> dict[Any, Any]:
-        if count < self._done:
-            self._state, self._done = {}, 0
+        if self._state is None or count < self._done:
+            start = self._start
+            self._state, self._done = self._journal.reader.state(start) if start.version else {}, 0
         for owner, seq in self._events[self._done : count]:
             apply(self._state, self._journal.reader.edit(owner, seq))
             self._done += 1

@@ -8,6 +8,7 @@ from eventstate.checks import check_text
 from eventstate.errors import BranchNotFoundError, RoundNotFoundError
 from eventstate.history import Blame, Change, Diff, History, Note, Round
 from eventstate.journal.branches import Point, View
+from eventstate.journal.read import Walk
 from eventstate.values.paths import as_path
 from eventstate.writer import Writer
 
@@ -43,11 +44,13 @@ class Past:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever written to this branch."""
+        """Whether anything was ever written to this branch, and the session was not deleted since."""
         try:
-            return self._writer.find_branch() is not None
+            branch = self._writer.find_branch()
         except BranchNotFoundError:
             return False
+        tip = None if branch is None else self._journal.branches.tip(branch)
+        return tip is not None and tip.deleted is None
 
     @property
     def version(self) -> int:
@@ -69,7 +72,7 @@ class Past:
             version: any version, between two rounds too.
 
         Returns:
-            The latest state without arguments; `None` if there is none yet.
+            The latest state without arguments; `None` if there is none yet, or the session was deleted.
 
         Raises:
             RoundNotFoundError: there is no such round, tag, moment or version.
@@ -79,7 +82,9 @@ class Past:
     def _plain(self, at: At | None = None, version: int | None = None) -> Any:
         branch = self._writer.find_branch()
         if at is None and version is None:
-            if branch is None or self._journal.branches.latest_point(View(branch)) is None:
+            if branch is None or not self.exists:
+                return None
+            if self._journal.branches.latest_point(View(branch)) is None:
                 return None
             opened = self._writer.open()
             try:
@@ -119,20 +124,9 @@ class Past:
         if branch is None:
             return
         journal = self._journal
-        state: dict[Any, Any] | None = None
-        last: Point | None = None
+        walk = Walk(journal.reader, journal.branches)
         for turn, commit in self._writer.timeline(branch).rounds(start, stop):
-            point = journal.branches.point(commit)
-            if (
-                state is not None
-                and last is not None
-                and last.branch.id == point.branch.id
-                and last.version <= point.version
-            ):
-                state = journal.reader.advance(state, point.branch, last.version, point.version)
-            else:
-                state = journal.reader.state(point)
-            last = point
+            state = walk.to(journal.branches.point(commit))
             yield turn, self._typed(journal.codec.copy(state))
 
     def history(self, attribute: Any) -> list[Change]:

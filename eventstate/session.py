@@ -9,23 +9,23 @@ from eventstate.checks import check_text
 from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.editing import editing
 from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidStateError, RoundNotFoundError
-from eventstate.history import Round, look
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
 from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
-from eventstate.past import Past
+from eventstate.retention import Retention
 from eventstate.values.codec import Live
-from eventstate.values.delta import MISSING, Edit, diff
+from eventstate.values.delta import MISSING, Edit, diff, look
 from eventstate.values.paths import Path, as_path, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from eventstate.history import Round
     from eventstate.timeline import At
     from eventstate.writer import Opened
 
 
-class Session(Past):
+class Session(Retention):
     """One branch of a session; made by `StateStore.session`, which writes nothing."""
 
     def save(self, state: Any, **options: Unpack[CommitKeywords]) -> Round:

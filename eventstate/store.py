@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from eventstate.verify import VerifyReport
+    from eventstate.verify.seal import Seal
 
 _PAGE = 256
 _LAST = (1 << 63) - 1
@@ -48,6 +49,7 @@ class SessionInfo:
     """The highest round of `main`."""
     recorded_at: datetime
     """Of the newest commit of `main`."""
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +184,25 @@ class StateStore:
 
         return Session(self._journal, user_id, session_id, branch, StateModel(model))
 
-    def sessions(self, user_id: str | None = None) -> Iterator[SessionInfo]:
-        """Walk the sessions, of one user or of all, in the order of their names; it reads in pages."""
+    def sessions(self, user_id: str | None = None, *, deleted: bool = False) -> Iterator[SessionInfo]:
+        """Walk the sessions, of one user or of all, in the order of their names; it reads in pages.
+
+        Args:
+            user_id: whose; everybody's if `None`.
+            deleted: those that were deleted too.
+        """
         if user_id is not None:
             check_text(user_id, "user_id")
         branches = self._journal.branches
-        for number, user, name in branches.sessions(user_id):
+        for number, user, name, gone in branches.sessions(user_id, deleted=deleted):
             main = branches.find(number, MAIN)
             if main is None:
                 raise CorruptJournalError(f"session {user!r}, {name!r}: its first branch is missing")
             head, latest = branches.head(main), branches.latest(View(main))
             highest = None if latest is None else latest.round
             count = len(branches.names(number))
-            yield SessionInfo(user, name, count, head.version, highest, moment(head.recorded_at))
+            recorded_at = moment(head.recorded_at)
+            yield SessionInfo(user, name, count, head.version, highest, recorded_at, deleted=gone is not None)
 
     def commits(self, after: int = 0) -> Iterator[Commit]:
         """Walk the commits of all sessions by position, from the one after `after`.
@@ -235,20 +243,38 @@ class StateStore:
             hash=row.hash.hex(),
         )
 
-    def verify(self, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
+    def verify(
+        self, progress: Callable[[int, int], None] | None = None, *, seal: Seal | str | None = None
+    ) -> VerifyReport:
         """Check the whole journal: structure, both hash chains, digests, folds and snapshots.
 
         Damage is reported, never raised.
 
-        Raises:
-            StoreClosedError: the store is closed.
-
         Args:
             progress: called now and then with the number of commits checked and of all commits.
+            seal: what `seal` gave at some time: nothing up to there was rewritten or cut off since.
+
+        Raises:
+            StoreClosedError: the store is closed.
+            ValueError: the seal is none.
         """
         from eventstate.verify import Verifier
+        from eventstate.verify.seal import Seal
 
-        return Verifier(self._journal, progress).run()
+        known = Seal.parse(seal) if isinstance(seal, str) else seal
+        return Verifier(self._journal, known, progress).run()
+
+    def seal(self) -> Seal:
+        """Give the position and the chained hash of the last commit, to be kept where nobody can change it.
+
+        `verify(seal=...)` then proves that no commit up to this one was rewritten, or cut off.
+        """
+        from eventstate.journal.chain import EMPTY_CHAIN
+        from eventstate.verify.seal import Seal
+
+        row = self._journal.connection.one(sql.LAST_COMMIT)
+        position, _, chain = (0, 0, EMPTY_CHAIN) if row is None else row
+        return Seal(position, chain.hex())
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the store, as of now, into a new file.
@@ -277,6 +303,14 @@ class StateStore:
     def drop_snapshots(self) -> None:
         """Drop all snapshots; they are derived, and made again as sessions go on."""
         self._journal.drop_snapshots()
+
+    def scrub(self) -> bool:
+        """Clean free pages and the log after erasures and purges, and say whether nothing is left in them.
+
+        It is done with every erasure and purge; but as long as a reader of another connection holds the
+        log, something is left, and this, a next commit or the store's closing does it later.
+        """
+        return self._journal.removals.finish()
 
     def stats(self) -> StoreStats:
         """Count what the store holds."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from eventstate.values.codec import Codec
 
 
-def build(commits: Iterable[tuple[Commit, list[Event]]], codec: EventCodec) -> sqlite_utils.Database:
+def build(
+    commits: Iterable[tuple[Commit, list[tuple[int, Event]]]], codec: EventCodec
+) -> sqlite_utils.Database:
     """Make an in-memory database with the tables `commits` and `changes`.
 
     `commits` has a row for each commit of the feed; `changes` has one for each event, with the
@@ -53,8 +55,8 @@ def _commit(commit: Commit, codec: Codec) -> dict[str, Any]:
     }
 
 
-def _changes(commit: Commit, events: list[Event], codec: EventCodec) -> Iterator[dict[str, Any]]:
-    for seq, event in enumerate(events, commit.version - len(events) + 1):
+def _changes(commit: Commit, events: list[tuple[int, Event]], codec: EventCodec) -> Iterator[dict[str, Any]]:
+    for seq, event in events:
         path, op, value = codec.decode(event)
         yield {
             "position": commit.position,

@@ -106,7 +106,7 @@ class Timeline:
     def _known(self, turn: Round) -> Commit:
         commit = self._branches.at_position(turn.position)
         if commit is None or commit.hash.hex() != turn.hash:
-            raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another store")
+            raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another store, or pruned")
         if self._branches.get(commit.branch).session != self.branch.session:
             raise RoundNotFoundError(f"{self._title}: round {turn.id} is of another session")
         return commit
@@ -130,7 +130,12 @@ class Timeline:
         while branch.id != owner.id and branch.origin is not None:
             ceiling = min(ceiling, branch.origin_round if branch.origin_round is not None else -1)
             branch = branch.origin
-        return self._branches.latest_point(View(owner, commit.number - 1, ceiling))
+        view = View(owner, commit.number - 1, ceiling)
+        found = self._branches.latest(view)
+        _, cut = self._branches.pruned(owner)
+        if commit.number <= cut or (cut and found is not None and found.number < cut):
+            raise RoundNotFoundError(f"{self._title}: what was before round {commit.round} was pruned")
+        return self._branches.point_of_latest(view, found)
 
     def rounds(
         self, start: int | None = None, stop: int | None = None, *, reverse: bool = False

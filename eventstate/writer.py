@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from eventstate.errors import BranchNotFoundError, ConflictError, CorruptJournalError, RoundNotFoundError
+from eventstate.errors import (
+    BranchNotFoundError,
+    ConflictError,
+    RoundNotFoundError,
+    SessionDeletedError,
+    StorageError,
+)
 from eventstate.journal.append import MAIN, Appended
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import Branch, Commit, Draft, Event
@@ -39,6 +46,7 @@ class Opened:
     """What the latest round names: mostly `state` itself, but not after a round that was written late."""
     source: Point | None = None
     """For a merge: what is merged."""
+    deleted: bool = False
 
 
 class Writer:
@@ -96,14 +104,14 @@ class Writer:
             return opened
         tip = self.journal.branches.tip(branch)
         if tip is None:
-            raise CorruptJournalError(f"{self.title}: the branch has no commits")
-        head = self.journal.take_head(branch, tip.commit)
+            raise self.journal.branches.gone(branch)
+        head = self.journal.take_head(branch, tip)
         try:
             latest = head.state if tip.is_latest else self._latest(head)
         except BaseException:
             self.journal.put_head(head)
             raise
-        opened = Opened(head, head.commit.version, head.state, latest)
+        opened = Opened(head, head.commit.version, head.state, latest, deleted=tip.deleted is not None)
         self._open.append(opened)
         return opened
 
@@ -150,7 +158,14 @@ class Writer:
                 time.sleep(min(_PAUSE * 2 ** (tries - _EAGER), _MAX_PAUSE))
 
     def expect(self, opened: Opened, options: CommitOptions) -> None:
-        """Raise `ConflictError` if the writer saw another version, unless the commit was made before."""
+        """Raise unless the branch can be written by a writer who saw that version, or made the commit before.
+
+        Raises:
+            ConflictError: it has another version.
+            SessionDeletedError: the session was deleted.
+        """
+        if opened.deleted:
+            raise SessionDeletedError(f"{self.title}: deleted; restore it before anything is written")
         expected = options.expected_version
         if expected is None or expected == opened.version:
             return
@@ -223,4 +238,7 @@ class Writer:
         appended = self.journal.appender.append(user_id, session_id, branch or name, draft, self._branch)
         if branch is None and self._branch is None:
             self._branch = appended.branch
+        if self.journal.removals.pending:
+            with contextlib.suppress(StorageError):  # not this commit's; closing the store tries and tells
+                self.journal.removals.finish(timeout=0)
         return appended

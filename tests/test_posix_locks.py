@@ -215,6 +215,8 @@ EVERY_CALL = """
         check("in a round")
     other = session.fork("other", at=1)
     other.save({"n": 3, "list": [1]})
+    kept = store.session("bob")
+    kept.save({"n": 1})
     second = StateStore(path)  # another store of this process on the same file
 
     calls = {
@@ -239,7 +241,7 @@ EVERY_CALL = """
         "tags": session.tags,
         "branches": session.branches,
         "version": lambda: session.version,
-        "exists": lambda: store.session("bob").exists,
+        "exists": lambda: store.session("eve").exists,
         "sessions": lambda: list(store.sessions()),
         "commits": lambda: list(store.commits()),
         "stats": store.stats,
@@ -248,6 +250,14 @@ EVERY_CALL = """
         "backup": lambda: store.backup(folder / "copy.db"),
         "opening the copy": lambda: StateStore(folder / "copy.db").close(),
         "drop_snapshots": store.drop_snapshots,
+        "seal": lambda: store.verify(seal=store.seal()),
+        "erase": lambda: session.erase("list"),
+        "prune": lambda: session.prune(keep_rounds=2),
+        "a round after that": lambda: session.save({"n": 7}),
+        "delete": session.delete,
+        "restore": session.restore,
+        "purge": lambda: kept.purge(),
+        "scrub": store.scrub,
         "a refused save": lambda: session.save({"x": object()}),
         "a second store": lambda: StateStore(path).session("alice", "trip").state(),
         "a read-only store": lambda: StateStore(path, read_only=True).session("alice", "trip").state(),

@@ -11,12 +11,13 @@ from eventstate.errors import (
     ConflictError,
     CorruptJournalError,
     InvalidStateError,
+    SessionDeletedError,
 )
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.branches import MAX_ROUND, Branches, Tip, View
 from eventstate.journal.events import weight
-from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
+from eventstate.journal.records import LOW, STORE, Branch, Commit, Draft, ForkPoint, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +58,8 @@ class Appender:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
-        self._clock = clock
-        self._entropy = entropy
+        self.clock = clock
+        self.entropy = entropy
 
     def append(
         self, user_id: str, session_id: str, branch_name: str, draft: Draft, known: Branch | None = None
@@ -82,27 +83,49 @@ class Appender:
         """
         with self._connection.write():
             if draft.fork is not None:
-                branch = self._fork(branch_name, draft.fork)
-                tip = None
+                branch, tip = self._fork(branch_name, draft.fork), None
             else:
                 branch = known or self._branch(user_id, session_id, branch_name)
                 tip = self._branches.tip(branch)
+                if tip is None and known is not None:
+                    raise self._branches.gone(branch)
+                if draft.kind != "restore":
+                    self._check_alive(tip)
                 if draft.commit_id is not None:
                     seen = self._branches.find_commit(branch, draft.commit_id)
                     if seen is not None:
                         return Appended(branch, seen, fresh=False)
                 self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}")
-            commit = self._commit(branch, tip, draft, (user_id, session_id))
-            first = row_id(branch.id, commit.version - commit.events + 1)
-            self._connection.many(
-                sql.ADD_EVENT, ((first + i, *event) for i, event in enumerate(draft.events))
-            )
-            self._connection.all(sql.ADD_COMMIT, commit)
-            if draft.tag is not None:
-                self._tag(branch, commit, draft.tag)
+            commit = self.add(branch, tip, draft, (user_id, session_id))
             written = self._snapshots.write()
         self._snapshots.written(written)
         return Appended(branch, commit, fresh=True)
+
+    def add(self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]) -> Commit:
+        """Write a commit with its events inside the caller's transaction.
+
+        Args:
+            branch: on which.
+            tip: its last commit; `None` if this is the first.
+            draft: what to write.
+            names: of the session.
+        """
+        commit = self._commit(branch, tip, draft, names)
+        first = row_id(branch.id, commit.version - commit.events + 1)
+        self._connection.many(sql.ADD_EVENT, ((first + i, *event) for i, event in enumerate(draft.events)))
+        self._connection.all(sql.ADD_COMMIT, commit)
+        if draft.tag is not None:
+            self._tag(branch, commit, draft.tag)
+        if draft.kind in {"delete", "restore"}:
+            deleted = commit.id if draft.kind == "delete" else None
+            self._connection.all(sql.SET_DELETED, (deleted, branch.session))
+        return commit
+
+    def _check_alive(self, tip: Tip | None) -> None:
+        if tip is not None and tip.deleted is not None:
+            raise SessionDeletedError(
+                f"{self._connection.path}: the session was deleted; restore it before anything is written"
+            )
 
     def _check_base(self, draft: Draft, tip: Tip | None, where: str) -> None:
         version = tip.commit.version if tip is not None else 0
@@ -129,7 +152,11 @@ class Appender:
         origin = fork.origin
         if self._branches.find(origin.session, name) is not None:
             raise BranchExistsError(f"a branch {name!r} exists in this session")
-        limit = self._branches.head(origin).number
+        tip = self._branches.tip(origin)
+        if tip is None:
+            raise self._branches.gone(origin)
+        self._check_alive(tip)
+        limit = tip.commit.number
         named = (None, None) if fork.named is None else (fork.named.round, fork.named.id)
         number = self._insert(
             sql.ADD_BRANCH,
@@ -162,7 +189,7 @@ class Appender:
             version=version,
             events=len(draft.events),
             weight=(head.weight if head is not None else 0) + sum(map(weight, draft.events)),
-            recorded_at=max(microseconds(self._clock()), last[1]),
+            recorded_at=max(microseconds(self.clock()), last[1]),
             kind=draft.kind,
             round=round_number,
             source=draft.source,
@@ -172,16 +199,18 @@ class Appender:
             reason=draft.reason,
             commit_id=draft.commit_id,
             metadata=draft.metadata,
-            salt=self._entropy(chain.SALT_SIZE),
+            salt=self.entropy(chain.SALT_SIZE),
             hash=b"",
             chain=b"",
         )
         previous = head.hash if head is not None else self._first(branch, names)
-        hashed = chain.commit_hash(previous, commit, draft.events)
+        hashed = chain.commit_hash(previous, commit, chain.event_digests(commit, draft.events))
         return commit._replace(hash=hashed, chain=chain.link(last[2], hashed))
 
     def _first(self, branch: Branch, names: tuple[str, str]) -> bytes:
         """Give what a branch's first commit follows on."""
+        if branch.id == STORE.id:
+            return chain.store_line()
         if branch.origin is None:
             return chain.genesis(*names)
         origin = self._branches.get_commit(branch.origin, branch.origin_commit)

@@ -8,9 +8,9 @@ import heapq
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from eventstate.errors import CorruptJournalError
+from eventstate.errors import CorruptJournalError, EventStateError, SessionDeletedError
 from eventstate.journal import statements as sql
-from eventstate.journal.records import LOW, Branch, Commit, row_id
+from eventstate.journal.records import LOW, STORE, Branch, Commit, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,6 +50,10 @@ class Tip(NamedTuple):
     commit: Commit
     is_latest: bool
     """Whether its round is the latest, so that nothing more has to be looked up."""
+    deleted: int | None
+    """The key of the commit that deleted the session."""
+    epoch: int
+    """How often payloads were removed from the store; what was read in another epoch is void."""
 
 
 class Branches:
@@ -64,15 +68,17 @@ class Branches:
         row = self._connection.one(sql.FIND_SESSION, (user_id, session_id))
         return None if row is None else row[0]
 
-    def sessions(self, user_id: str | None) -> Iterator[tuple[int, str, str]]:
-        """Walk the sessions `(number, user_id, session_id)`, of one user or all, by name, in pages."""
+    def sessions(
+        self, user_id: str | None, *, deleted: bool = False
+    ) -> Iterator[tuple[int, str, str, int | None]]:
+        """Walk the sessions `(number, user_id, session_id, deleted)`, of one user or all, by name."""
         after: tuple[str, ...] = () if user_id is None else (user_id,)
         first = True
         while rows := self._connection.all(
-            sql.list_sessions(by_user=user_id is not None, first=first), (*after, _PAGE)
+            sql.list_sessions(by_user=user_id is not None, first=first), (deleted, *after, _PAGE)
         ):
             yield from rows
-            after, first = rows[-1][1:], False
+            after, first = rows[-1][1:3], False
 
     def session_names(self, session: int) -> tuple[str, str]:
         """Give a session's user and name.
@@ -80,6 +86,8 @@ class Branches:
         Raises:
             CorruptJournalError: there is none of that number.
         """
+        if session == STORE.session:
+            return "", ""
         row = self._connection.one(sql.SESSION_NAMES, (session,))
         if row is None:
             raise CorruptJournalError(f"{self._connection.path}: session {session} is missing")
@@ -96,12 +104,29 @@ class Branches:
         Raises:
             CorruptJournalError: there is none, though something refers to it.
         """
+        if branch == STORE.id:
+            return STORE
         known = self._known.get(branch)
         return known if known is not None else self._branch(self._row(branch))
 
     def names(self, session: int) -> list[str]:
         """List a session's branches in the order of their making."""
         return [name for (name,) in self._connection.all(sql.LIST_BRANCHES, (session,))]
+
+    def ids(self, session: int) -> list[int]:
+        """List the numbers of a session's branches, parents before their forks."""
+        return [number for (number,) in self._connection.all(sql.SESSION_BRANCH_IDS, (session,))]
+
+    def count(self, session: int) -> tuple[int, int, int]:
+        """Count a session's branches, commits and events."""
+        branches = self.ids(session)
+        bounds = [(row_id(branch, 0), row_id(branch, LOW)) for branch in branches]
+        counts = [self._connection.all(sql.COUNT_BETWEEN, pair)[0] for pair in bounds]
+        return len(branches), sum(commits for commits, _ in counts), sum(events for _, events in counts)
+
+    def forget(self) -> None:
+        """Forget what was read of branches."""
+        self._known.clear()
 
     def _row(self, branch: int) -> Any:
         row = self._connection.one(sql.GET_BRANCH, (branch,))
@@ -140,17 +165,36 @@ class Branches:
         """Give a branch's last commit."""
         commit = self.last(View(branch))
         if commit is None:
-            raise CorruptJournalError(f"{self._connection.path}: branch {branch.id} has no commits")
+            raise self.gone(branch)
         return commit
 
+    def gone(self, branch: Branch) -> EventStateError:
+        """Give the error for a branch without commits: it was purged, or else the file is damaged."""
+        if self._connection.one(sql.GET_BRANCH, (branch.id,)) is None:
+            return SessionDeletedError(f"{self._connection.path}: branch {branch.name!r} was purged")
+        return CorruptJournalError(f"{self._connection.path}: branch {branch.id} has no commits")
+
     def tip(self, branch: Branch) -> Tip | None:
-        """Give a branch's last commit, and whether the latest round is the one that it names."""
-        row = self._connection.one(sql.TIP, (branch.id, row_id(branch.id, 0), row_id(branch.id, LOW)))
+        """Give a branch's last commit, with what else a reader or writer has to know."""
+        row = self._connection.one(
+            sql.TIP, (branch.id, row_id(branch.id, 0), row_id(branch.id, LOW), branch.session)
+        )
         if row is None:
             return None
-        commit = Commit._make(row[:-1])
+        *columns, latest, deleted, epoch = row
+        commit = Commit._make(columns)
         inherited = -1 if branch.origin_round is None else branch.origin_round
-        return Tip(commit, row[-1] == commit.id and commit.round is not None and commit.round >= inherited)
+        is_latest = latest == commit.id and commit.round is not None and commit.round >= inherited
+        return Tip(commit, is_latest, deleted, epoch or 0)
+
+    def pruned(self, branch: Branch, upto: int = LOW) -> tuple[int, int]:
+        """Give version and commit number of a branch's last root; nothing before the very last is whole."""
+        row = self._connection.one(sql.LAST_ROOT, (row_id(branch.id, 0), row_id(branch.id, upto)))
+        return (0, 0) if row is None else (row[0] & LOW, row[1])
+
+    def epoch(self) -> int:
+        """Tell how often payloads were removed from the store."""
+        return self._connection.one(sql.EPOCH)[0] or 0  # type: ignore[index] # an aggregate has a row
 
     def last(self, view: View) -> Commit | None:
         """Give the last commit of a view."""
@@ -287,9 +331,9 @@ class Branches:
         last = self.head(branch)
         first = 2 if branch.parent is not None else 1  # a fork's first commit only says where it starts
         number = bisect.bisect_left(
-            range(last.number + 1), version, lo=first, key=lambda n: self._stamp(branch, n)[0]
+            range(last.number + 1), version, lo=first, key=lambda n: self._stamp(branch, n)[1]
         )
-        return None if number > last.number else self.get_commit(branch, number)
+        return None if number > last.number else self.get_commit(branch, self._stamp(branch, number)[0] & LOW)
 
     def commits_from(self, commit: Commit) -> list[Commit]:
         """Give a commit and the next ones of its branch, a page of them."""
@@ -364,10 +408,11 @@ class Branches:
             branch, limit = branch.origin, branch.origin_commit
 
     def _recorded_at(self, branch: Branch, number: int) -> int:
-        return int(self._stamp(branch, number)[1])
+        return int(self._stamp(branch, number)[2])
 
     def _stamp(self, branch: Branch, number: int) -> Any:
-        row = self._connection.one(sql.STAMP, (row_id(branch.id, number),))
+        """Give key, version and time of a branch's first commit from a number on; some may be pruned."""
+        row = self._connection.one(sql.STAMP, (row_id(branch.id, number), row_id(branch.id, LOW)))
         if row is None:
             raise CorruptJournalError(
                 f"{self._connection.path}: commit {number} of branch {branch.id} is missing"

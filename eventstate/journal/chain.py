@@ -12,7 +12,7 @@ from eventstate.journal.records import Commit, Event
 from eventstate.values.codec import Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
 HASH_SIZE: Final = 32
 SALT_SIZE: Final = 16
@@ -31,6 +31,11 @@ def genesis(user_id: str, session_id: str) -> bytes:
     return digest(_CODEC.encode(["eventstate", user_id, session_id]))
 
 
+def store_line() -> bytes:
+    """Give what the first commit about the store as a whole follows on."""
+    return digest(_CODEC.encode(["eventstate"]))
+
+
 def fork_start(origin: bytes, name: str, own_round: int | None, named: int | None) -> bytes:
     """Give what the first commit of a fork follows on.
 
@@ -43,9 +48,25 @@ def fork_start(origin: bytes, name: str, own_round: int | None, named: int | Non
     return digest(origin + _CODEC.encode([name, own_round, named]))
 
 
-def event_salt(salt: bytes, seq: int) -> bytes:
-    """Derive an event's salt from its commit's, so that it can be revealed or destroyed alone."""
-    return blake2b(seq.to_bytes(8, "big"), key=salt, digest_size=SALT_SIZE).digest()
+def event_salt(commit: Commit, seq: int) -> bytes:
+    """Give the salt of one of a commit's events, or of its header, which has the number 0.
+
+    It is derived from the commit's, unless the commit has a list of salts instead: the header's and
+    its events', from which some can be destroyed.
+    """
+    if len(commit.salt) == SALT_SIZE:
+        return blake2b(seq.to_bytes(8, "big"), key=commit.salt, digest_size=SALT_SIZE).digest()
+    place = (seq - commit.version + commit.events if seq else 0) * SALT_SIZE
+    return commit.salt[place : place + SALT_SIZE]
+
+
+def salts_without(commit: Commit, seqs: Collection[int]) -> bytes:
+    """Give the list of a commit's salts, with nothing but zeros for these of its events."""
+    if not commit.events:
+        return commit.salt
+    first = commit.version - commit.events + 1
+    numbers = [0, *range(first, commit.version + 1)]
+    return b"".join(bytes(SALT_SIZE) if seq in seqs else event_salt(commit, seq) for seq in numbers)
 
 
 def event_digest(salt: bytes, event: Event) -> bytes:
@@ -56,21 +77,31 @@ def event_digest(salt: bytes, event: Event) -> bytes:
     return hasher.digest()
 
 
-def commit_hash(previous: bytes, commit: Commit, events: Iterable[Event]) -> bytes:
+def event_digests(commit: Commit, events: Iterable[Event]) -> Iterator[bytes]:
+    """Hash a commit's events, given all of them in order."""
+    for seq, event in enumerate(events, commit.version - commit.events + 1):
+        yield event_digest(event_salt(commit, seq), event)
+
+
+def state_digest(salt: bytes, packed: bytes) -> bytes:
+    """Hash a state to which a past was folded."""
+    return blake2b(packed, key=salt, digest_size=HASH_SIZE).digest()
+
+
+def commit_hash(previous: bytes, commit: Commit, digests: Iterable[bytes]) -> bytes:
     """Hash a commit: the branch's previous commit, its own header and its events' digests.
 
     Args:
         previous: the hash that it follows on.
         commit: its `hash` and `chain` are not read.
-        events: of this commit, in order.
+        digests: of its events, in order.
     """
     header = _CODEC.encode(list(commit[: Commit._fields.index("salt")]))
     hasher = blake2b(previous, digest_size=HASH_SIZE)
-    # Salted like an event, which are numbered from 1: without the salt no reason or name can be guessed.
-    hasher.update(blake2b(header, key=event_salt(commit.salt, 0), digest_size=HASH_SIZE).digest())
-    first = commit.version - commit.events + 1
-    for seq, event in enumerate(events, first):
-        hasher.update(event_digest(event_salt(commit.salt, seq), event))
+    # Salted like an event: without the salt no reason or name can be guessed.
+    hasher.update(blake2b(header, key=event_salt(commit, 0), digest_size=HASH_SIZE).digest())
+    for event in digests:
+        hasher.update(event)
     return hasher.digest()
 
 

@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 _MIN_PAGE: Final = 512
 _OPEN: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    name: types
+    for names, types in (
+        ("id session position version events weight recorded_at op branch number size head", (int,)),
+        ("encrypted pending", (int,)),
+        ("parent parent_version origin origin_commit origin_round origin_named", (int, type(None))),
+        ("round source source_version deleted", (int, type(None))),
+        ("user_id session_id name kind", (str,)),
+        ("tag actor reason commit_id", (str, type(None))),
+        ("path hash chain digest data", (bytes,)),
+        ("metadata value salt", (bytes, type(None))),
+    )
+    for name in names.split()
+}
+"""What a column may hold. SQLite minds it when it writes, but not when it reads a page of another table."""
+
 
 class Connection:
     """A serialised apsw connection; each call is whole, and a write is one transaction.
@@ -49,6 +65,8 @@ class Connection:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db: apsw.Connection | None = None
+        self._columns: dict[str, list[str]] = {}
+        self._shapes: set[tuple[str, tuple[type, ...]]] = set()
         if not self.in_memory:
             _refuse_unopenable(path, read_only=read_only)
         try:
@@ -112,18 +130,47 @@ class Connection:
         db = self._usable()
         with self._lock:
             try:
-                return db.execute(statement, tuple(values)).fetchall()
+                cursor = db.execute(statement, tuple(values))
+                self._learn(statement, cursor)
+                rows = cursor.fetchall()
             except (apsw.Error, UnicodeDecodeError, OverflowError, RecursionError) as error:
                 self._fail(error)
+            self._check(statement, rows)
+            return rows
 
     def one(self, statement: str, values: Iterable[Any] = ()) -> Any | None:
         """Run `statement` and give its first row, or `None`."""
         db = self._usable()
         with self._lock:
             try:
-                return db.execute(statement, tuple(values)).fetchone()
+                cursor = db.execute(statement, tuple(values))
+                self._learn(statement, cursor)
+                row = cursor.fetchone()
             except (apsw.Error, UnicodeDecodeError, OverflowError) as error:
                 self._fail(error)
+            if row is not None:
+                self._check(statement, (row,))
+            return row
+
+    def _learn(self, statement: str, cursor: apsw.Cursor) -> None:
+        """Remember what the columns of a statement are called, which can be told only while it has rows."""
+        if statement in self._columns:
+            return
+        try:
+            self._columns[statement] = [column[0] for column in cursor.getdescription()]
+        except apsw.ExecutionCompleteError:
+            if "SELECT" not in statement:  # it never has any
+                self._columns[statement] = []
+
+    def _check(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Refuse rows with something in them that their columns can't hold."""
+        for shape in {tuple(map(type, row)) for row in rows}:
+            if (statement, shape) in self._shapes:
+                continue
+            for name, kind in zip(self._columns[statement], shape, strict=False):
+                if kind not in _TYPES.get(name, (kind,)):
+                    raise CorruptJournalError(f"{self.path}: a damaged row has {kind.__name__} for {name}")
+            self._shapes.add((statement, shape))
 
     def many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `statement` once for each of `rows`."""
@@ -150,7 +197,7 @@ class Connection:
         db = self._usable()
         with self._lock:
             self._usable()
-            self._begin(db, timeout)
+            self._begin(timeout)
             try:
                 yield
                 self.all(sql.COMMIT)
@@ -158,15 +205,9 @@ class Connection:
                 self._roll_back(db)
                 raise
 
-    def _begin(self, db: apsw.Connection, timeout: float | None) -> None:
-        if timeout is None:
+    def _begin(self, timeout: float | None) -> None:
+        with contextlib.nullcontext() if timeout is None else self.hurry(timeout):
             self.all(sql.BEGIN)
-            return
-        db.set_busy_timeout(int(timeout * 1000))
-        try:
-            self.all(sql.BEGIN)
-        finally:
-            db.set_busy_timeout(int(self.timeout * 1000))
 
     def _roll_back(self, db: apsw.Connection) -> None:
         if not db.in_transaction:  # SQLite has already done so, as after a full disk
@@ -199,6 +240,32 @@ class Connection:
                 except apsw.Error as error:
                     self._fail(error)
             time.sleep(0.005)
+
+    def truncate_log(self, timeout: float) -> bool:
+        """Bring the write-ahead log into the file and cut it to nothing; `False` if a reader needs it.
+
+        Args:
+            timeout: seconds to wait for readers.
+        """
+        with self.hurry(timeout):
+            [(busy, _, _)] = self.all(sql.TRUNCATE_LOG)
+        return not busy
+
+    @contextlib.contextmanager
+    def hurry(self, timeout: float) -> Iterator[None]:
+        """Wait for other processes no longer than so many seconds while the body runs."""
+        db = self._usable()
+        with self._lock:
+            db.set_busy_timeout(int(timeout * 1000))
+            try:
+                yield
+            finally:
+                if not self.closed:
+                    db.set_busy_timeout(int(self.timeout * 1000))
+
+    def size(self) -> int:
+        """Give the bytes of the database's pages."""
+        return int(self.pragma("page_count")) * int(self.pragma("page_size"))
 
     def backup(self, target: str) -> None:
         """Copy the whole database, as of now, into the new file `target`."""

@@ -33,6 +33,11 @@ class EventCodec:
         self._paths: dict[bytes, Path] = {}
         self._names: dict[str, bytes] = {}
 
+    def forget(self) -> None:
+        """Forget the paths that were seen."""
+        self._paths.clear()
+        self._names.clear()
+
     def encode(self, edit: Edit) -> Event:
         """Give the row of `edit`.
 

@@ -24,6 +24,8 @@ class Head:
     size: int
     """About how many bytes the state takes when packed."""
     marks: Marks
+    epoch: int
+    """The store's when the state was folded."""
 
 
 class Heads:
@@ -72,6 +74,11 @@ class Heads:
         with self._lock:
             heads, self._heads, self._size = list(self._heads.values()), OrderedDict(), 0
         yield from heads
+
+    def clear(self) -> None:
+        """Forget all heads."""
+        with self._lock:
+            self._heads, self._size = OrderedDict(), 0
 
     @property
     def size(self) -> int:

@@ -7,13 +7,14 @@ import copy
 import os
 from typing import TYPE_CHECKING, Literal
 
-from eventstate.errors import StoreBusyError
+from eventstate.errors import CorruptJournalError, StoreBusyError
 from eventstate.journal.append import Appended, Appender
 from eventstate.journal.branches import Branches, Point
 from eventstate.journal.connection import Connection
 from eventstate.journal.events import EventCodec, weight
 from eventstate.journal.heads import Head, Heads
 from eventstate.journal.read import Reader, segments
+from eventstate.journal.removal import CLEAN, Removals
 from eventstate.journal.schema import prepare
 from eventstate.journal.snapshots import MAX_LINEAGE, Mark, Marks, Snapshots
 from eventstate.values.codec import Codec
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from eventstate.journal.records import Branch, Commit, Draft
+    from eventstate.journal.branches import Tip
+    from eventstate.journal.records import Branch, Draft
     from eventstate.values.registry import TypeRegistry
 
 Durability = Literal["full", "normal"]
@@ -58,23 +60,31 @@ class Journal:
             os.fspath(path), read_only=read_only, durability=durability, timeout=timeout, vfs=vfs
         )
         self.branches = Branches(self.connection)
-        self.snapshots = Snapshots(self.connection, self.codec, every=snapshot_every)
+        self.snapshots = Snapshots(self.connection, self.branches, self.codec, every=snapshot_every)
         self.reader = Reader(self.connection, self.branches, self.snapshots, self.events)
         self.appender = Appender(self.connection, self.branches, self.snapshots, clock=clock, entropy=entropy)
         self.heads = Heads(cache_bytes)
+        self.removals = Removals(self)
         try:
             prepare(self.connection)
+            self.removals.pending = not read_only and self.removals.stage() != CLEAN
         except BaseException:
             self.connection.close()
             raise
 
-    def take_head(self, branch: Branch, commit: Commit) -> Head:
-        """Give the state at a branch's newest `commit`; the caller owns it until `put_head`."""
-        head = self.heads.take(branch)
-        if head is None or head.commit.number > commit.number:
-            return self._load_head(branch, commit)
+    def take_head(self, branch: Branch, tip: Tip) -> Head:
+        """Give the state at a branch's newest commit; the caller owns it until `put_head`."""
+        head, commit = self.heads.take(branch), tip.commit
+        if head is None or head.commit.number > commit.number or head.epoch != tip.epoch:
+            return self._load_head(branch, tip)
         if head.commit.number < commit.number:  # another process, or another head's owner, was here
-            self.reader.advance(head.state, branch, head.commit.version, commit.version)
+            try:
+                self.reader.advance(head.state, branch, head.commit.version, commit.version)
+            except CorruptJournalError:
+                if self.branches.epoch() == tip.epoch:
+                    raise
+            if self.branches.epoch() != tip.epoch:  # what was read may be of before and after a removal
+                return self._load_head(branch, tip)
             head.size += max(commit.weight - head.commit.weight, 0)
             head.commit = commit
         return head
@@ -85,7 +95,8 @@ class Journal:
 
     def begin_head(self, appended: Appended, draft: Draft) -> None:
         """Put a session's first state, made by its first commit, into the cache."""
-        nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()))
+        epoch = self.branches.epoch()
+        nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()), epoch)
         self.advance_head(nothing, appended, draft)
 
     def advance_head(self, head: Head, appended: Appended, draft: Draft) -> None:
@@ -94,30 +105,38 @@ class Journal:
             apply(head.state, self.events.decode(event))
         head.size += sum(map(weight, draft.events))
         head.commit = appended.commit
-        marks = self.snapshots.consider(head.branch, head.commit, head.state, head.marks)
+        marks = self.snapshots.consider(head)
         if marks is not head.marks:
             head.marks, head.size = marks, marks.head.size
         self.heads.put(head)
 
-    def _load_head(self, branch: Branch, commit: Commit) -> Head:
+    def _load_head(self, branch: Branch, tip: Tip) -> Head:
+        commit, epoch = tip.commit, self.branches.epoch()
         state = self.reader.state(Point(branch, commit.version))
         marks = self.snapshots.marks(branch)
         if branch.parent is not None and not marks.head.size:
             # What a fork inherits weighs nothing in its own events, but in memory and in snapshots it does.
             size = len(self.codec.encode(state))
             marks = Marks(*(mark if mark.size else mark._replace(size=size) for mark in marks))
-        head = Head(branch, commit, state, marks.head.size + commit.weight - marks.head.weight, marks)
+        size = marks.head.size + commit.weight - marks.head.weight
+        head = Head(branch, commit, state, size, marks, epoch)
         deep = len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number
         if deep and not self.connection.read_only:
-            self.snapshots.flatten(branch, commit, state)
+            self.snapshots.flatten(head)
         return head
 
     def drop_snapshots(self) -> None:
         """Drop all snapshots."""
         with self.connection.write():
             self.snapshots.drop()
-        for _ in self.heads.drain():  # what the heads know of snapshots is void
-            pass
+        self.heads.clear()  # what the heads know of snapshots is void
+
+    def forget(self) -> None:
+        """Forget all that was read; of what is removed from the file nothing shall be left here."""
+        self.heads.clear()
+        self.snapshots.forget()
+        self.branches.forget()
+        self.events.forget()
 
     def close(self) -> None:
         """Write the heads' snapshots and close the file; a second time does nothing."""
@@ -125,10 +144,12 @@ class Journal:
             return
         try:
             for head in self.heads.drain():
-                self.snapshots.refresh(head.branch, head.commit, head.state, head.marks)
+                self.snapshots.refresh(head)
             if self.snapshots.pending and not self.connection.read_only:
                 # They are derived: not worth a wait for another process, nor an error.
                 with contextlib.suppress(StoreBusyError), self.connection.write(timeout=_CLOSING):
                     self.snapshots.written(self.snapshots.write())
+            if self.removals.pending:
+                self.removals.finish()
         finally:
             self.connection.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from eventstate.errors import CorruptJournalError
+from eventstate.errors import CorruptJournalError, EventStateError, RoundNotFoundError
 from eventstate.journal import statements as sql
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
 from eventstate.values.delta import Edit, Op, apply
@@ -33,16 +33,36 @@ class Reader:
         self._codec = events
 
     def state(self, point: Point) -> dict[Any, Any]:
-        """Fold the state at a version, from the nearest snapshot before it."""
-        snapshot = self._snapshots.nearest(point)
-        state, start = ({}, 0) if snapshot is None else (snapshot.state, snapshot.version)
-        return self.advance(state, point.branch, start, point.version)
+        """Fold the state at a version, from the nearest snapshot before it.
+
+        Raises:
+            RoundNotFoundError: the version was pruned.
+        """
+        while True:
+            epoch = self._branches.epoch()
+            try:
+                snapshot = self._snapshots.nearest(point)
+                state, start = ({}, 0) if snapshot is None else (snapshot.state, snapshot.version)
+                self.advance(state, point.branch, start, point.version)
+            except EventStateError:
+                if self._branches.epoch() == epoch:
+                    raise
+            if self._branches.epoch() == epoch:  # else it may be of before and after a removal
+                return state
+
+    def start(self, branch: Branch, upto: int) -> int:
+        """Give the version from which a lineage's events are there: that of the last root before them."""
+        for owner, _, high in reversed(segments(branch, 0, upto)):
+            version, _ = self._branches.pruned(owner, high)
+            if version:
+                return version
+        return 0
 
     def advance(self, state: dict[Any, Any], branch: Branch, after: int, upto: int) -> dict[Any, Any]:
         """Apply to `state`, in place, a branch's events after one version up to another."""
         decode = self._codec.decode
         for owner, seq, event in self.events(branch, after, upto):
-            if event.op == Op.NOTE:  # it changes nothing, and its data may be of a type unknown here
+            if Op.NOTE <= event.op <= Op.PRUNE:  # it changes nothing, and may hold types unknown here
                 continue
             try:
                 apply(state, decode(event))
@@ -55,6 +75,7 @@ class Reader:
 
         Raises:
             CorruptJournalError: one is missing.
+            RoundNotFoundError: it was pruned.
         """
         seq = after
         for owner, low, high in segments(branch, after, upto):
@@ -66,43 +87,54 @@ class Reader:
                 for number, op, path, value in rows:
                     seq += 1
                     if number & LOW != seq:
-                        raise CorruptJournalError(f"{self.place(owner, seq)}: missing")
+                        raise self._missing(owner, seq)
                     yield owner, seq, Event(op, path, value)
                 if len(rows) < _PAGE:
                     break
                 start = seq
             if seq != high:
-                raise CorruptJournalError(f"{self.place(owner, seq + 1)}: missing")
+                raise self._missing(owner, seq + 1)
 
-    def commit_events(self, commit: Commit) -> list[Event]:
-        """Give the events of one commit."""
+    def _missing(self, owner: Branch, seq: int) -> EventStateError:
+        if seq <= self._branches.pruned(owner)[0]:
+            return RoundNotFoundError(f"{self.place(owner, seq)}: pruned")
+        return CorruptJournalError(f"{self.place(owner, seq)}: missing")
+
+    def commit_events(self, commit: Commit) -> list[tuple[int, Event]]:
+        """Give the events of one commit, those that are there, by `seq`."""
         last = row_id(commit.branch, commit.version)
         rows = self._connection.all(sql.LIST_EVENTS, (last - commit.events, last, max(commit.events, 1)))
-        return [Event(op, path, value) for _, op, path, value in rows]
+        return [(number & LOW, Event(op, path, value)) for number, op, path, value in rows]
+
+    def event(self, owner: Branch, seq: int) -> Event:
+        """Give one event of a branch."""
+        row = self._connection.one(sql.GET_EVENT, (row_id(owner.id, seq),))
+        if row is None:
+            raise self._missing(owner, seq)
+        return Event._make(row)
 
     def edit(self, owner: Branch, seq: int) -> Edit:
         """Give one event of a branch, decoded."""
-        row = self._connection.one(sql.GET_EVENT, (row_id(owner.id, seq),))
-        if row is None:
-            raise CorruptJournalError(f"{self.place(owner, seq)}: missing")
-        return self._codec.decode(Event._make(row))
+        return self._codec.decode(self.event(owner, seq))
 
-    def paths(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Op, Path]]:
+    def paths(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Op, Path]]:
         """Walk a lineage's events without their values: `(owner, seq, op, path)`."""
-        for owner, low, high in segments(branch, 0, upto):
+        for owner, low, high in segments(branch, after, upto):
             for number, op, path in self._connection.all(
                 sql.LIST_PATHS, (row_id(owner.id, low), row_id(owner.id, high))
             ):
                 yield owner, number & LOW, self._codec.op(op), self._codec.path(path)
 
-    def attribute(self, branch: Branch, upto: int, path: Path) -> Iterator[tuple[Branch, int, Op, Path]]:
+    def attribute(
+        self, branch: Branch, after: int, upto: int, path: Path
+    ) -> Iterator[tuple[Branch, int, Op, Path]]:
         """Walk the changes of an attribute, of what is below it and of what it stands in."""
         data = self._codec.path_bytes(path)
         above = [self._codec.path_bytes(path[:depth]) for depth in range(1, len(path))]
         # No path is deeper than 200 keys, so none below the attribute sorts after this.
         bounds = (data, data + b"\xff" * 256)
         statement = sql.list_attribute(len(above))
-        for owner, low, high in segments(branch, 0, upto):
+        for owner, low, high in segments(branch, after, upto):
             rows = self._connection.all(
                 statement, (row_id(owner.id, low), row_id(owner.id, high), *bounds, *above)
             )
@@ -111,7 +143,7 @@ class Reader:
 
     def notes(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Event]]:
         """Walk a lineage's notes: `(owner, seq, event)`."""
-        for owner, low, high in segments(branch, 0, upto):
+        for owner, low, high in segments(branch, self.start(branch, upto), upto):
             for number, op, path, value in self._connection.all(
                 sql.LIST_NOTES, (row_id(owner.id, low), row_id(owner.id, high))
             ):
@@ -127,6 +159,40 @@ class Reader:
     def place(self, owner: Branch, seq: int) -> str:
         """Say in words where an event stands."""
         return f"{self._connection.path}: session {owner.session}, branch {owner.name!r}, event {seq}"
+
+
+class Walk:
+    """A state that goes along with points; from one to the next of a branch only what is new is folded."""
+
+    def __init__(self, reader: Reader, branches: Branches) -> None:
+        self._reader = reader
+        self._branches = branches
+        self._state: dict[Any, Any] = {}
+        self._at: Point | None = None
+        self._epoch = 0
+
+    def to(self, point: Point) -> dict[Any, Any]:
+        """Give the state at a point; it stays the walk's own, which goes on from it.
+
+        Raises:
+            RoundNotFoundError: the version was pruned.
+        """
+        epoch, at = self._branches.epoch(), self._at
+        self._at = None  # in case of an error
+        onward = at is not None and at.branch.id == point.branch.id and at.version <= point.version
+        if (
+            at is None
+            or not onward
+            or epoch != self._epoch
+            or at.version < self._branches.pruned(at.branch)[0]
+        ):
+            self._state = self._reader.state(point)
+        else:
+            self._reader.advance(self._state, point.branch, at.version, point.version)
+            if self._branches.epoch() != epoch:  # what was read may be of before and after a removal
+                self._state = self._reader.state(point)
+        self._at, self._epoch = point, epoch
+        return self._state
 
 
 def segments(branch: Branch, after: int, upto: int) -> list[tuple[Branch, int, int]]:

@@ -31,6 +31,10 @@ class Branch(NamedTuple):
     origin_named: int | None
 
 
+STORE: Final = Branch(0, 0, "", None, 0, None, 0, None, None)
+"""The line of commits that concern the store as a whole; it is of no session."""
+
+
 class Commit(NamedTuple):
     """One transaction on one branch, as its row stands in the file."""
 

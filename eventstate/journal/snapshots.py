@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError
 from eventstate.journal import statements as sql
-from eventstate.journal.chain import digest
-from eventstate.journal.records import LOW, Branch, Commit, Snapshot, row_id
+from eventstate.journal.chain import digest, state_digest
+from eventstate.journal.records import BRANCH_SHIFT, LOW, Branch, Commit, Snapshot, row_id
 
 if TYPE_CHECKING:
-    from eventstate.journal.branches import Point
+    from eventstate.journal.branches import Branches, Point
     from eventstate.journal.connection import Connection
+    from eventstate.journal.heads import Head
     from eventstate.values.codec import Codec
 
 MIN_EVENTS: Final = 512
@@ -27,6 +28,16 @@ MAX_LINEAGE: Final = 8
 """How many branches a state may be folded through before its fork gets a snapshot of its own."""
 
 _LEVEL: Final = 1  # zlib's fastest: three quarters of the gain at a fifth of the time
+
+
+def compressed(packed: bytes) -> bytes:
+    """Give the form in which a state stands in the file."""
+    return zlib.compress(packed, _LEVEL)
+
+
+def root_row(key: int, number: int, weight: int, salt: bytes, packed: bytes) -> tuple[Any, ...]:
+    """Give the row of a root: a snapshot that stands for the events up to it."""
+    return key, number, weight, len(packed), salt, state_digest(salt, packed), compressed(packed)
 
 
 class Mark(NamedTuple):
@@ -56,14 +67,21 @@ class Snapshots:
         every: also keep a snapshot after so many commits of a branch; `None` leaves it to the sizes.
     """
 
-    def __init__(self, connection: Connection, codec: Codec, *, every: int | None) -> None:
+    def __init__(
+        self, connection: Connection, branches: Branches, codec: Codec, *, every: int | None
+    ) -> None:
         self._connection = connection
+        self._branches = branches
         self._codec = codec
         self._every = every
         self._pending: dict[int, tuple[Any, ...]] = {}
 
     def nearest(self, point: Point) -> Snapshot | None:
-        """Find the last readable snapshot at or before a version; a damaged one is passed over."""
+        """Find the last snapshot or root at or before a version; a damaged snapshot is passed over.
+
+        Raises:
+            CorruptJournalError: a root is damaged.
+        """
         branch: Branch | None = point.branch
         version = point.version
         while branch is not None:
@@ -75,8 +93,12 @@ class Snapshots:
                     break
                 try:
                     return self.load(row)
-                except CorruptJournalError:  # derived data: verify reports it, the events stand in for it
-                    version = (row[0] & LOW) - 1
+                except CorruptJournalError:
+                    if row[4] is not None:
+                        raise
+                    version = (
+                        row[0] & LOW
+                    ) - 1  # derived data: verify reports it, the events stand in for it
             version, branch = min(version, branch.parent_version), branch.parent
         return None
 
@@ -86,17 +108,20 @@ class Snapshots:
         Raises:
             CorruptJournalError: it is damaged.
         """
-        number, commit, weight, size, checksum, data = row
+        number, commit, weight, size, salt, checksum, data = row
+        what = f"snapshot {number & LOW}" if salt is None else f"root {number & LOW}"
         unpacker = zlib.decompressobj()
         try:
             packed = unpacker.decompress(data, max_length=max(size, 1))
         except zlib.error as error:
-            raise CorruptJournalError(f"snapshot {number & LOW}: {error}") from error
-        if len(packed) != size or digest(packed) != checksum:
-            raise CorruptJournalError(f"snapshot {number & LOW}: it is not what was written")
+            raise CorruptJournalError(f"{what}: {error}") from error
+        if len(packed) != size or checksum != (
+            digest(packed) if salt is None else state_digest(salt, packed)
+        ):
+            raise CorruptJournalError(f"{what}: it is not what was written")
         state = self._codec.decode(packed)
         if type(state) is not dict:
-            raise CorruptJournalError(f"snapshot {number & LOW}: no state")
+            raise CorruptJournalError(f"{what}: no state")
         return Snapshot(number & LOW, commit, weight, size, state)
 
     def marks(self, branch: Branch) -> Marks:
@@ -109,39 +134,45 @@ class Snapshots:
             found.append(start if row is None else Mark(row[0] & LOW, *row[1:]))
         return Marks(*found)
 
-    def consider(self, branch: Branch, commit: Commit, state: dict[Any, Any], marks: Marks) -> Marks:
-        """Make a snapshot of `state`, which `commit` left behind, if the policy asks for one.
+    def consider(self, head: Head) -> Marks:
+        """Make a snapshot of the state that a head's last commit left behind, if the policy asks for one.
 
         A kept one comes when the tail outweighs the last, so storage stays linear and an old round
         costs no more to read than its own size. The head's is renewed every few hundred events.
         """
+        commit, marks = head.commit, head.marks
         events, weight = marks.kept.tail(commit)
         due = (events >= MIN_EVENTS or weight >= MIN_WEIGHT) and weight >= marks.kept.size
         if due or (self._every is not None and commit.number - marks.kept.number >= self._every and events):
-            mark = self._make(branch, commit, state, head=False)
+            mark = self._make(head, kept=True)
             return Marks(mark, mark)
         events, weight = marks.head.tail(commit)
         if events >= MIN_EVENTS and weight * 4 >= marks.head.size:
-            return Marks(marks.kept, self._make(branch, commit, state, head=True))
+            return Marks(marks.kept, self._make(head, kept=False))
         return marks
 
-    def refresh(self, branch: Branch, commit: Commit, state: dict[Any, Any], marks: Marks) -> None:
+    def refresh(self, head: Head) -> None:
         """Renew the head's snapshot, as at close, if enough events have come since the last."""
-        events, weight = marks.head.tail(commit)
+        events, weight = head.marks.head.tail(head.commit)
         if events >= MIN_EVENTS or weight >= MIN_WEIGHT:
-            self._make(branch, commit, state, head=True)
+            self._make(head, kept=False)
 
-    def flatten(self, branch: Branch, commit: Commit, state: dict[Any, Any]) -> None:
+    def flatten(self, head: Head) -> None:
         """Give a deep fork a snapshot of its own, so that its lineage need not be walked again."""
-        if row_id(branch.id, commit.version) not in self._pending:
-            self._make(branch, commit, state, head=True)
+        if row_id(head.branch.id, head.commit.version) not in self._pending:
+            self._make(head, kept=False)
 
-    def _make(self, branch: Branch, commit: Commit, state: dict[Any, Any], *, head: bool) -> Mark:
-        packed = self._codec.encode(state)
+    def _make(self, head: Head, *, kept: bool) -> Mark:
+        commit, packed = head.commit, self._codec.encode(head.state)
         mark = Mark(commit.version, commit.number, commit.weight, len(packed))
-        data = zlib.compress(packed, _LEVEL)
-        row = (row_id(branch.id, commit.version), int(head), commit.number, commit.weight, len(packed))
-        self._pending[row[0]] = (*row, digest(packed), data)
+        row = (
+            row_id(head.branch.id, commit.version),
+            int(not kept),
+            commit.number,
+            commit.weight,
+            len(packed),
+        )
+        self._pending[row[0]] = (head.epoch, *row, digest(packed), compressed(packed))
         return mark
 
     @property
@@ -152,8 +183,11 @@ class Snapshots:
     def write(self) -> list[tuple[Any, ...]]:
         """Write what waits, inside the caller's transaction; after its commit, `written` gets the rows."""
         rows = list(self._pending.values())
-        for row in rows:
-            branch = row[0] >> 32
+        epoch = self._branches.epoch() if rows else 0
+        for made, *row in rows:
+            if made != epoch:  # it may hold what was removed since
+                continue
+            branch = row[0] >> BRANCH_SHIFT
             self._connection.all(sql.DROP_HEAD_SNAPSHOTS, (row_id(branch, 0), row_id(branch, LOW)))
             self._connection.all(sql.ADD_SNAPSHOT, row)
         return rows
@@ -161,8 +195,17 @@ class Snapshots:
     def written(self, rows: list[tuple[Any, ...]]) -> None:
         """Forget what waited and is in the file now."""
         for row in rows:
-            if self._pending.get(row[0]) is row:
-                del self._pending[row[0]]
+            if self._pending.get(row[1]) is row:
+                del self._pending[row[1]]
+
+    def roots(self, branch: Branch) -> list[Snapshot]:
+        """Give the states to which a branch's pruned past was folded, oldest first."""
+        rows = self._connection.all(sql.LIST_ROOTS, (row_id(branch.id, 0), row_id(branch.id, LOW)))
+        return [self.load(self._connection.one(sql.GET_ROOT, row)) for row in rows]
+
+    def forget(self) -> None:
+        """Forget what waits to be written."""
+        self._pending.clear()
 
     def drop(self) -> None:
         """Drop all snapshots, inside the caller's transaction."""

@@ -17,6 +17,30 @@ BEGIN: Final = "BEGIN IMMEDIATE"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
+# Removals
+EPOCH: Final = "SELECT max(id) FROM removals"
+ADD_REMOVAL: Final = "INSERT INTO removals (position, pending) VALUES (?, ?)"
+STAGE: Final = "SELECT max(pending) FROM removals"
+SET_STAGE: Final = "UPDATE removals SET pending = ? WHERE pending = ?"
+SET_DELETED: Final = "UPDATE sessions SET deleted = ? WHERE id = ?"
+PURGE: Final = (
+    "INSERT INTO husks (id, position, hash) SELECT id, position, hash FROM commits WHERE id BETWEEN ? AND ?",
+    "DELETE FROM commits WHERE id BETWEEN ? AND ?",
+    "DELETE FROM events WHERE id BETWEEN ? AND ?",
+    "DELETE FROM snapshots WHERE id BETWEEN ? AND ?",
+    "DELETE FROM roots WHERE id BETWEEN ? AND ?",
+    "DELETE FROM redactions WHERE id BETWEEN ? AND ?",
+    "DELETE FROM tags WHERE branch << 32 BETWEEN ? AND ?",
+)
+COUNT_BETWEEN: Final = """
+    SELECT (SELECT count(*) FROM commits WHERE id BETWEEN ?1 AND ?2),
+        (SELECT count(*) FROM events WHERE id BETWEEN ?1 AND ?2)"""
+PURGE_BRANCH: Final = "DELETE FROM branches WHERE id = ?"
+PURGE_SESSION: Final = "DELETE FROM sessions WHERE id = ?"
+VACUUM: Final = "VACUUM"
+INCREMENTAL_VACUUM: Final = "PRAGMA incremental_vacuum"
+TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+
 # Sessions and branches
 FIND_SESSION: Final = "SELECT id FROM sessions WHERE user_id = ? AND session_id = ?"
 ADD_SESSION: Final = "INSERT INTO sessions (user_id, session_id) VALUES (?, ?) RETURNING id"
@@ -26,29 +50,39 @@ SESSION_NAMES: Final = "SELECT user_id, session_id FROM sessions WHERE id = ?"
 def list_sessions(*, by_user: bool, first: bool) -> str:
     """Give the statement for a page of sessions, of one user or of all, from the first or after a name."""
     if by_user:
-        where = "WHERE user_id = ?" if first else "WHERE user_id = ? AND session_id > ?"
+        where = "AND user_id = ?" if first else "AND user_id = ? AND session_id > ?"
     else:
-        where = "" if first else "WHERE (user_id, session_id) > (?, ?)"
-    return f"SELECT id, user_id, session_id FROM sessions {where} ORDER BY user_id, session_id LIMIT ?"
+        where = "" if first else "AND (user_id, session_id) > (?, ?)"
+    where = f"WHERE (deleted IS NULL OR ?) {where}"
+    return (
+        f"SELECT id, user_id, session_id, deleted FROM sessions {where} ORDER BY user_id, session_id LIMIT ?"
+    )
 
 
 FIND_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE session = ? AND name = ?"
 GET_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE id = ?"
 LIST_BRANCHES: Final = "SELECT name FROM branches WHERE session = ? ORDER BY id"
+SESSION_BRANCH_IDS: Final = "SELECT id FROM branches WHERE session = ? ORDER BY id"
 LIST_BRANCH_IDS: Final = "SELECT id FROM branches ORDER BY id"
+# A number is never given again, not even if nothing but husks is left of a branch.
 ADD_BRANCH: Final = f"""
-    INSERT INTO branches ({_BRANCH}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+    INSERT INTO branches ({_BRANCH}) VALUES (
+        1 + max(coalesce((SELECT max(id) FROM branches), 0), coalesce((SELECT max(id) FROM husks) >> 32, 0)),
+        ?, ?, ?, ?, ?, ?, ?, ?)
+    RETURNING id"""
 
 # Commits
 HEAD_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
 TIP: Final = f"""
     SELECT {_COMMIT}, (
         SELECT max(id) FROM commits WHERE branch = ?1
-        AND round = (SELECT max(round) FROM commits WHERE branch = ?1 AND round IS NOT NULL))
+        AND round = (SELECT max(round) FROM commits WHERE branch = ?1 AND round IS NOT NULL)),
+        (SELECT deleted FROM sessions WHERE id = ?4), (SELECT max(id) FROM removals)
     FROM commits WHERE id BETWEEN ?2 AND ?3 ORDER BY id DESC LIMIT 1"""
 GET_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id = ?"
 COMMIT_AT_POSITION: Final = f"SELECT {_COMMIT} FROM commits WHERE position = ?"
-STAMP: Final = "SELECT version, recorded_at FROM commits WHERE id = ?"
+STAMP: Final = """
+    SELECT id, version, recorded_at FROM commits WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1"""
 LAST_COMMIT: Final = "SELECT position, recorded_at, chain FROM commits ORDER BY position DESC LIMIT 1"
 SEEN_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE branch = ? AND commit_id = ?"
 ADD_COMMIT: Final = f"INSERT INTO commits ({_COMMIT}) VALUES ({_HOLES})"
@@ -75,10 +109,10 @@ LIST_MERGES: Final = """
 # Events
 ADD_EVENT: Final = "INSERT INTO events (id, op, path, value) VALUES (?, ?, ?, ?)"
 LIST_EVENTS: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
-LIST_PATHS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? ORDER BY id"
+LIST_PATHS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? AND op < 6 ORDER BY id"
 LIST_NOTES: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? AND op = 6 ORDER BY id"
 GET_EVENT: Final = "SELECT op, path, value FROM events WHERE id = ?"
-ANY_CHANGE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op <> 6 LIMIT 1"
+ANY_CHANGE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op < 6 LIMIT 1"
 
 
 # An attribute's events: of itself and what is below it (one range of paths), and of what is above it,
@@ -100,18 +134,54 @@ LIST_TAGS: Final = (
 
 # Snapshots
 FIND_SNAPSHOT: Final = """
-    SELECT id, number, weight, size, digest, data FROM snapshots
-    WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"""
+    SELECT id, number, weight, size, NULL, digest, data FROM snapshots WHERE id BETWEEN ?1 AND ?2
+    UNION ALL SELECT id, number, weight, size, salt, digest, data FROM roots WHERE id BETWEEN ?1 AND ?2
+    ORDER BY id DESC LIMIT 1"""
 LIST_SNAPSHOTS: Final = "SELECT id FROM snapshots WHERE id BETWEEN ? AND ? ORDER BY id"
 LAST_SNAPSHOT: Final = """
-    SELECT id, number, weight, size FROM snapshots
-    WHERE id BETWEEN ? AND ? AND head <= ? ORDER BY id DESC LIMIT 1"""
+    SELECT id, number, weight, size FROM snapshots WHERE id BETWEEN ?1 AND ?2 AND head <= ?3
+    UNION ALL SELECT id, number, weight, size FROM roots WHERE id BETWEEN ?1 AND ?2
+    ORDER BY id DESC LIMIT 1"""
 ADD_SNAPSHOT: Final = """
     INSERT INTO snapshots (id, head, number, weight, size, digest, data) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET head = min(head, excluded.head), number = excluded.number,
     weight = excluded.weight, size = excluded.size, digest = excluded.digest, data = excluded.data"""
 DROP_HEAD_SNAPSHOTS: Final = "DELETE FROM snapshots WHERE id BETWEEN ? AND ? AND head = 1"
 DROP_SNAPSHOTS: Final = "DELETE FROM snapshots"
+DROP_SNAPSHOTS_OF: Final = "DELETE FROM snapshots WHERE id BETWEEN ? AND ?"
+ROOT_PLACE: Final = "SELECT number, weight FROM roots WHERE id = ?"
+ADD_ROOT: Final = """
+    INSERT OR REPLACE INTO roots (id, number, weight, size, salt, digest, data)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+LAST_ROOT: Final = "SELECT id, number FROM roots WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
+GET_SNAPSHOT: Final = "SELECT id, number, weight, size, NULL, digest, data FROM snapshots WHERE id = ?"
+GET_ROOT: Final = "SELECT id, number, weight, size, salt, digest, data FROM roots WHERE id = ?"
+LIST_ROOTS: Final = "SELECT id FROM roots WHERE id BETWEEN ? AND ? ORDER BY id"
+DROP_ROOTS: Final = "DELETE FROM roots WHERE id BETWEEN ? AND ?"
+
+# What a pruning looks at and drops
+COMMITS_UPTO: Final = f"SELECT {_COMMIT} FROM commits WHERE id > ? AND id <= ? ORDER BY id LIMIT 1024"
+REFERRED_VERSIONS: Final = """
+    SELECT parent_version FROM branches WHERE parent = ?1
+    UNION SELECT version FROM tags WHERE source = ?1
+    UNION SELECT source_version FROM commits WHERE source = ?1 AND kind = 'merge'
+        AND branch IN (SELECT id FROM branches WHERE session = ?2)
+    UNION SELECT version FROM commits WHERE id IN (
+        SELECT origin_named FROM branches WHERE session = ?2) AND branch = ?1"""
+REFERRED_COMMITS: Final = "SELECT origin_commit, origin_named FROM branches WHERE origin = ?"
+DROP_EVENTS: Final = "DELETE FROM events WHERE id > ? AND id <= ?"
+DROP_COMMIT: Final = "DELETE FROM commits WHERE id = ?"
+ADD_HUSK: Final = "INSERT INTO husks (id, position, hash) VALUES (?, ?, ?)"
+
+# Redactions and husks
+SET_EVENT: Final = "UPDATE events SET op = ?, path = ?, value = ? WHERE id = ?"
+SET_SALT: Final = "UPDATE commits SET salt = ? WHERE id = ?"
+ADD_REDACTION: Final = """
+    INSERT INTO redactions (id, digest, salt) VALUES (?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET salt = excluded.salt"""
+LIST_REDACTIONS: Final = "SELECT id, digest, salt FROM redactions WHERE id > ? AND id <= ? ORDER BY id"
+DROP_REDACTIONS: Final = "DELETE FROM redactions WHERE id BETWEEN ? AND ?"
+LIST_HUSKS: Final = "SELECT id, position, hash FROM husks WHERE position > ? ORDER BY position LIMIT ?"
 
 # What verify and stats look at
 INTEGRITY_CHECK: Final = "PRAGMA integrity_check"
@@ -119,12 +189,22 @@ FOREIGN_KEY_CHECK: Final = "PRAGMA foreign_key_check"
 STRAY_EVENTS: Final = """
     SELECT id FROM events WHERE NOT EXISTS (
         SELECT 1 FROM branches WHERE branches.id = events.id >> 32
-        AND (events.id & 4294967295) > coalesce(parent_version, 0)
+        AND (events.id & 4294967295) > max(coalesce(parent_version, 0), coalesce((
+            SELECT max(id) & 4294967295 FROM roots
+            WHERE id BETWEEN branches.id << 32 AND branches.id << 32 | 4294967295), 0))
         AND (events.id & 4294967295) <= (
             SELECT version FROM commits
             WHERE commits.id BETWEEN branches.id << 32 AND branches.id << 32 | 4294967295
             ORDER BY commits.id DESC LIMIT 1))
     ORDER BY id LIMIT 1000"""
+STRAY_ROOTS: Final = """
+    SELECT id FROM roots WHERE NOT EXISTS (SELECT 1 FROM branches WHERE branches.id = roots.id >> 32)"""
+MISTAKEN_DELETED: Final = """
+    SELECT user_id, session_id FROM sessions WHERE deleted IS NOT (
+        SELECT CASE kind WHEN 'delete' THEN id END FROM commits
+        WHERE kind IN ('delete', 'restore')
+        AND branch = (SELECT id FROM branches WHERE session = sessions.id AND name = 'main')
+        ORDER BY id DESC LIMIT 1)"""
 STRAY_SESSIONS: Final = """
     SELECT user_id, session_id FROM sessions WHERE NOT EXISTS (
         SELECT 1 FROM branches WHERE branches.session = sessions.id AND branches.name = 'main')"""

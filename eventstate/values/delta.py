@@ -17,7 +17,7 @@ from eventstate.values.codec import Codec, Live
 from eventstate.values.paths import Path, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class Op(enum.IntEnum):
@@ -35,6 +35,14 @@ class Op(enum.IntEnum):
     """The keys of a dict in their new order."""
     NOTE = 6
     """`[name, data]`: a fact, without a change of state."""
+    GONE = 7
+    """What is left of an event that was erased: nothing."""
+    ERASE = 8
+    """What an erasure put in the place of events."""
+    PRUNE = 9
+    """Which states a pruned past was folded to."""
+    CIPHER = 10
+    """An event of any kind, encrypted."""
 
 
 class Edit(NamedTuple):
@@ -295,7 +303,7 @@ def apply(state: dict[Any, Any], edit: Edit) -> None:
 
 
 def _apply(state: dict[Any, Any], path: Path, op: Op, value: Any) -> None:
-    if op == Op.NOTE:
+    if Op.NOTE <= op <= Op.PRUNE:
         return
     if op == Op.ORDER:
         _reorder(_walk(state, path), value)
@@ -311,6 +319,18 @@ def _apply(state: dict[Any, Any], path: Path, op: Op, value: Any) -> None:
         parent[last] = _spliced(parent[last], *value)
     else:
         raise ValueError(f"unknown operation {op}")
+
+
+def look(state: Mapping[Any, Any], path: Path) -> Any:
+    """Give the value at a path of dict keys, or `MISSING`."""
+    node: Any = state
+    for key in path:
+        if not isinstance(node, dict) or key not in node:
+            return MISSING
+        if type(key) is not str and type(next(own for own in node if own == key)) is not type(key):
+            return MISSING  # `True` finds what is under `1`, but is another key
+        node = node[key]
+    return node
 
 
 def fold(edits: Iterable[Edit], state: dict[Any, Any] | None = None) -> dict[Any, Any]:
@@ -333,7 +353,7 @@ def invert(state: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> list[E
 
 def _inverse(state: dict[Any, Any], edit: Edit, copy: Callable[[Any], Any]) -> list[Edit]:
     path, op, value = edit
-    if op == Op.NOTE:
+    if Op.NOTE <= op <= Op.PRUNE:
         return []
     place = Place(path)
     if op == Op.WITHIN:

@@ -67,7 +67,7 @@ def json_patch(before: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> l
         path, op, value = edit
         if op == Op.WITHIN:
             path, op, value = (*path, *value[0]), value[1], value[2]
-        if op == Op.NOTE:
+        if op >= Op.NOTE:
             continue
         inside = (*path, None) if op == Op.ORDER else path  # what is ordered are the keys inside
         mixed, old = _mixed_up(state, inside, codec), _look(state, path)

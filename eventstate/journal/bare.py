@@ -1,0 +1,27 @@
+"""The journal as it stands in the file: read without the caller's types and without caches of states."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eventstate.journal.branches import Branches
+from eventstate.journal.events import EventCodec
+from eventstate.journal.read import Reader
+from eventstate.journal.snapshots import Snapshots
+from eventstate.values.codec import Codec
+from eventstate.values.registry import TypeRegistry
+
+if TYPE_CHECKING:
+    from eventstate.journal.connection import Connection
+
+
+class Bare:
+    """What reads a journal without running anything of the caller's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.codec = Codec(TypeRegistry(unknown="keep"))
+        self.events = EventCodec(self.codec)
+        self.branches = Branches(connection)
+        self.snapshots = Snapshots(connection, self.branches, self.codec, every=None)
+        self.reader = Reader(connection, self.branches, self.snapshots, self.events)

@@ -1,0 +1,225 @@
+"""The proof of commits: both chains of hashes, and what takes the place of removed payloads."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from eventstate.errors import CorruptJournalError, EventStateError
+from eventstate.journal import chain
+from eventstate.journal import statements as sql
+from eventstate.journal.append import MAIN
+from eventstate.journal.events import weight
+from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Branch, Commit, Event, row_id
+from eventstate.values.delta import Op
+from eventstate.verify.inquiry import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from eventstate.verify.inquiry import Inquiry
+    from eventstate.verify.seal import Seal
+
+_BEFORE_ALL: Final = -(1 << 63)
+_FIRST: Final = Branch(0, 0, MAIN, None, 0, None, 0, None, None)
+_GONE: Final = Event(Op.GONE, b"", None)
+
+
+class _Last(NamedTuple):
+    """What the next commit of a branch follows on; version and weight are unknown after a husk."""
+
+    number: int
+    hash: bytes | None
+    version: int | None
+    weight: int | None
+
+
+class Commits:
+    """Walks all commits, and what is left of those that are gone, in the order of their positions."""
+
+    def __init__(
+        self, inquiry: Inquiry, seal: Seal | None, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._inquiry = inquiry
+        self._connection = inquiry.connection
+        self._find = inquiry.find
+        self._report = inquiry.report
+        self._seal = seal
+        self._progress = progress
+        self._last: dict[int, _Last] = {}
+        self._records: dict[int, bytes | None] = {}
+
+    def check(self) -> None:
+        """Check every commit's hash, and the store's chain over them."""
+        [(total,)] = self._connection.all(sql.COUNT_COMMITS)
+        position, link, recorded_at = 0, chain.EMPTY_CHAIN, 0
+        for place, commit in heapq.merge(
+            self._rows(sql.LIST_COMMITS), self._rows(sql.LIST_HUSKS), key=lambda item: item[0]
+        ):
+            branch = self._inquiry.branch(commit.branch)
+            if place < 1:
+                self._find("the commit stands before the first", branch, commit)
+                continue
+            if place != position + 1:
+                self._find(f"commits {position + 1} to {place - 1} of the store are missing", None, commit)
+                link = commit.chain
+            else:
+                link = chain.link(link, commit.hash)
+            if commit.kind == _HUSK:
+                self._husk(commit)
+            else:
+                if link != commit.chain:
+                    self._find("the store's chain is broken", branch, commit)
+                if commit.recorded_at < recorded_at:
+                    self._find("recorded before the one that it follows", branch, commit)
+                link, recorded_at = commit.chain, commit.recorded_at
+                self._commit(branch, commit)
+                self._report.commits += 1
+                if self._report.commits % PAGE == 0:
+                    self._tell(total)
+            position = place
+            self._compare_seal(place, link)
+        if self._seal is not None and position < self._seal.position:
+            what = f"the seal is of commit {self._seal.position}, the last is {position}"
+            self._find(f"the newest commits are missing: {what}")
+        self._tell(total)
+
+    def _compare_seal(self, position: int, link: bytes) -> None:
+        if self._seal is not None and position == self._seal.position and link.hex() != self._seal.chain:
+            self._find(f"the commits up to {position} are not those that were sealed")
+
+    def _rows(self, statement: str) -> Iterator[tuple[int, Commit]]:
+        after = _BEFORE_ALL
+        while rows := self._connection.all(statement, (after, PAGE)):
+            for row in rows:
+                commit = Commit._make(row) if statement == sql.LIST_COMMITS else _as_commit(*row)
+                yield commit.position, commit
+                after = commit.position
+
+    def _tell(self, total: int) -> None:
+        if self._progress is not None:
+            self._progress(self._report.commits, max(total, self._report.commits))
+
+    def _husk(self, husk: Commit) -> None:
+        self._report.pruned += 1
+        before = self._last.get(husk.branch)
+        if husk.number != (0 if before is None else before.number) + 1:
+            self._find("commits before it are missing", self._inquiry.branch(husk.branch), husk)
+        self._last[husk.branch] = _Last(husk.number, husk.hash, None, None)
+
+    def _commit(self, branch: Branch | None, commit: Commit) -> None:
+        if branch is None:
+            self._find(f"commit {commit.position}: its branch or session is missing")
+            return
+        before = self._last.get(branch.id, _Last(0, None, branch.parent_version, 0))
+        self._last[branch.id] = _Last(commit.number, commit.hash, commit.version, commit.weight)
+        self._inquiry.heads[branch.id] = commit
+        if commit.number != before.number + 1:
+            what = f"commits {before.number + 1} to {commit.number - 1} of the branch are missing"
+            self._find(what, branch, commit)
+            return
+        try:
+            events = dict(self._inquiry.reader.commit_events(commit))
+            redacted = self._redactions(commit)
+            previous = before.hash if before.hash is not None else self._first(branch, commit)
+            digests = list(_digests(commit, events, redacted))
+            hashed = chain.commit_hash(previous, commit, digests)
+            self._take_records(branch, events)
+        except (EventStateError, ValueError, TypeError, OverflowError, IndexError) as error:
+            self._find(f"unreadable: {error}", branch, commit)
+            return
+        self._report.events += len(events)
+        if len(digests) != commit.events:
+            self._find(f"{commit.events} events were written, {len(digests)} are there", branch, commit)
+        elif hashed != commit.hash:
+            self._find("the commit or its events are not what was written", branch, commit)
+        elif before.version not in {None, commit.version - commit.events} or not (
+            redacted or before.weight in {None, commit.weight - sum(map(weight, events.values()))}
+        ):
+            self._find("its version does not follow on the commit before", branch, commit)
+
+    def _redactions(self, commit: Commit) -> dict[int, bytes]:
+        if not commit.events:
+            return {}
+        last = row_id(commit.branch, commit.version)
+        rows = self._connection.all(sql.LIST_REDACTIONS, (last - commit.events, last))
+        return {number & LOW: digest for number, digest, _ in rows}
+
+    def _first(self, branch: Branch, commit: Commit) -> bytes:
+        if branch.id == STORE.id:
+            return chain.store_line()
+        if branch.origin is None:
+            if branch.name != MAIN or branch._replace(id=0, session=0) != _FIRST:
+                raise CorruptJournalError("a fork without an origin")
+            return chain.genesis(*self._inquiry.names[branch.session])
+        if branch.parent is None or (commit.source, commit.source_version) != (
+            branch.parent.id,
+            branch.parent_version,
+        ):
+            raise CorruptJournalError("the branch does not start where it was forked")
+        if not branch.session == branch.origin.session == branch.parent.session:
+            raise CorruptJournalError("the branch starts from one of another session")
+        origin = self._inquiry.branches.get_commit(branch.origin, branch.origin_commit)
+        return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
+
+    def _take_records(self, branch: Branch, events: dict[int, Event]) -> None:
+        """Take in what the commit says of payloads that were removed."""
+        for event in events.values():
+            if event.op not in {Op.ERASE, Op.PRUNE}:
+                continue
+            value = self._inquiry.events.decode(event).value
+            if event.op == Op.ERASE:
+                told, roots = value
+                self._records.update({row_id(branch.id, seq): digest for seq, digest in told})
+            else:
+                version, roots = value
+                self._inquiry.pruned[branch.id] = version
+                low, high = row_id(branch.id, 0), row_id(branch.id, LOW)
+                for key in [key for key in self._inquiry.root_digests if low <= key <= high]:
+                    del self._inquiry.root_digests[key]
+            for version, digest in roots:
+                self._inquiry.root_digests[row_id(branch.id, version)] = digest
+
+    def check_redactions(self) -> None:
+        """Check that what stands in the place of erased events is what a commit says."""
+        for key, _, salt in self._connection.all(sql.LIST_REDACTIONS, (-1, 1 << 62)):
+            branch = self._inquiry.branch(key >> BRANCH_SHIFT)
+            seq = key & LOW
+            if branch is None or seq <= self._inquiry.pruned.get(branch.id, 0):
+                continue
+            self._report.erased += 1
+            row = self._connection.one(sql.GET_EVENT, (key,))
+            if key not in self._records:
+                self._find(f"event {seq} was replaced, and no commit says so", branch)
+                continue
+            told = self._records[key]
+            event = None if row is None else Event._make(row)
+            if event is None or told != (None if event == _GONE else _digest(salt, event)):
+                self._find(f"event {seq} is not what its erasure left", branch)
+
+
+_HUSK: Final = "husk"
+
+
+def _as_commit(key: int, position: int, digest: bytes) -> Commit:
+    """Give what is left of a commit the shape of one."""
+    blank: dict[str, Any] = dict.fromkeys(Commit._fields)
+    return Commit(**blank | {"id": key, "position": position, "kind": _HUSK, "hash": digest, "chain": b""})
+
+
+def _digest(salt: Any, event: Event) -> bytes:
+    try:
+        return chain.event_digest(salt, event)
+    except (TypeError, ValueError, OverflowError):
+        return b""  # no digest that a commit could name
+
+
+def _digests(commit: Commit, events: dict[int, Event], redacted: dict[int, bytes]) -> Iterator[bytes]:
+    """Give the digests of a commit's events as they were written, of those that are there."""
+    for seq in range(commit.version - commit.events + 1, commit.version + 1):
+        if seq in redacted:
+            yield redacted[seq]
+        elif seq in events:
+            yield chain.event_digest(chain.event_salt(commit, seq), events[seq])
+        else:
+            return
