@@ -98,7 +98,8 @@ class Retention(Past):
 
         Args:
             what: an attribute, as a top-level key or a tuple of keys; or a `range` of versions: what their
-                events put in place, with notes among them.
+                events put in place, with notes among them. What another event put in place again, such as a
+                rollback's, is another's.
             actor: who did it.
             reason: why.
             metadata: anything else that is storable.

@@ -621,6 +621,12 @@ def test_no_verb_opens_the_journal_but_through_the_store(path: Path, tmp_path: P
         ["blame", path, *name],
         ["rollback", path, "1", *name],
         ["fork", path, "what-if", *name],
+        ["erase", path, "plan", *name, "--yes"],
+        ["prune", path, "--keep", "1", *name, "--yes"],
+        ["delete", path, *name, "--yes"],
+        ["restore", path, *name],
+        ["purge", path, *name, "--yes"],
+        ["seal", path],
         ["verify", path],
         ["tour", "--keep", tmp_path / "kept.db"],
     ]

@@ -131,6 +131,16 @@ def test_an_edited_row_is_detected_and_located_at_its_commit(journal: Path, what
     assert position in {finding.commit for finding in report.findings}, str(report)
 
 
+def test_the_names_of_a_session_are_proven_even_after_its_first_commit_was_pruned(journal: Path) -> None:
+    with StateStore(journal) as store:
+        store.session("bob").prune(keep_rounds=1)
+        assert 12 not in {commit.position for commit in store.commits()}
+        assert store.verify().ok
+    tamper(journal, "UPDATE sessions SET user_id = 'mallory' WHERE id = 2")
+    [finding] = verified(journal).findings
+    assert (finding.user_id, finding.what) == ("mallory", "the names of its session are not what was written")
+
+
 HIDDEN = {
     "the salt of a commit without events": "UPDATE commits SET salt = x'00' WHERE position = 7",
     "a commit moved before the first": "UPDATE commits SET position = 0 WHERE position = 13",

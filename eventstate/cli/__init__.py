@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from eventstate.cli import change, check, look, record, tour
+from eventstate.cli import change, check, look, record, retain, tour
 from eventstate.cli.output import escape
 from eventstate.errors import EventStateError
 
@@ -55,6 +55,12 @@ for _verb in (
     look.blame,
     change.rollback,
     change.fork,
+    retain.erase,
+    retain.prune,
+    retain.delete,
+    retain.restore,
+    retain.purge,
+    check.seal,
     check.verify,
     tour.tour,
 ):

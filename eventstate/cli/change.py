@@ -57,8 +57,7 @@ def rollback(
       eventstate rollback agent.db 3 --user alice --reason "wrong tool"
       eventstate rollback agent.db before-tools --user alice --path plan
     """
-    from eventstate.values.delta import look
-    from eventstate.values.delta import MISSING
+    from eventstate.values.delta import MISSING, look
 
     place = find_at(session, at)
     states = session.state(place), session.state()

@@ -121,6 +121,14 @@ def open_store(file: str, *, read_only: bool) -> StateStore:
     return StateStore(file, read_only=read_only, types=TypeRegistry(unknown="keep"))
 
 
+def _named(
+    store: StateStore, user: str | None, session_id: str | None, *, deleted: bool = False
+) -> list[tuple[str, str]]:
+    """Find the sessions that can be meant."""
+    names = ((info.user_id, info.session_id) for info in store.sessions(user, deleted=deleted))
+    return list(islice((name for name in names if session_id in {None, name[1]}), _LISTED + 1))
+
+
 def _choose(store: StateStore, user: str | None, session_id: str | None, branch: str) -> Session:
     """Find the session that is meant, if there is but one that it can be."""
     from eventstate.errors import BranchNotFoundError
@@ -129,8 +137,7 @@ def _choose(store: StateStore, user: str | None, session_id: str | None, branch:
     if user is not None and store.session(user, name).exists:
         found = [(user, name)]
     else:
-        names = ((info.user_id, info.session_id) for info in store.sessions(user))
-        found = list(islice((name for name in names if session_id in {None, name[1]}), _LISTED + 1))
+        found = _named(store, user, session_id) or _named(store, user, session_id, deleted=True)
     if len(found) == 1:
         session = store.session(*found[0], branch)
         if branch != "main" and not session.exists:

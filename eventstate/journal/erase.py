@@ -13,7 +13,7 @@ from eventstate.journal.branches import Point
 from eventstate.journal.read import segments
 from eventstate.journal.records import LOW, Branch, Commit, Draft, Event, row_id
 from eventstate.journal.snapshots import root_row
-from eventstate.values.delta import MISSING, Op, look
+from eventstate.values.delta import Op
 from eventstate.values.redact import Redactor
 
 if TYPE_CHECKING:
@@ -169,9 +169,12 @@ class _Walk:
         """Walk a branch from its start, or from its root, and leave starts for its forks."""
         redactor, after = starts.pop(line.id, Redactor(self._events.codec)), line.parent_version
         self._leave(redactor, forks, after, starts)
-        for version, state in self._roots(line):
-            redactor, after = Redactor(self._events.codec, state), version
-            self._leave(redactor, forks, version, starts)
+        for root in self._bare.snapshots.roots(line):
+            redactor, after = Redactor(self._events.codec, root.state, self._path), root.version
+            if not self._bare.codec.same(root.state, redactor.state):
+                left = self._bare.codec.copy(redactor.state)
+                self._plan.roots.setdefault(line.id, {})[root.version] = left
+            self._leave(redactor, forks, after, starts)
         waiting = {fork.parent_version for fork in forks if fork.parent_version > after}
         for owner, seq, event in self._bare.reader.events(line, after, upto):
             self._event(redactor, owner, seq, event)
@@ -184,19 +187,6 @@ class _Walk:
         for fork in forks:
             if fork.parent_version == version:
                 starts[fork.id] = redactor.copy()
-
-    def _roots(self, line: Branch) -> list[tuple[int, dict[Any, Any]]]:
-        """Give the branch's roots without the attribute; those that had it come into the plan."""
-        found = []
-        for snapshot in self._bare.snapshots.roots(line):
-            parent: Any = snapshot.state
-            if self._path and look(parent, self._path) is not MISSING:
-                for key in self._path[:-1]:
-                    parent = parent[key]
-                del parent[self._path[-1]]
-                self._plan.roots.setdefault(line.id, {})[snapshot.version] = snapshot.state
-            found.append((snapshot.version, snapshot.state))
-        return found
 
     def _event(self, redactor: Redactor, owner: Branch, seq: int, event: Event) -> None:
         if event.op >= Op.NOTE:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from eventstate.journal.journal import Journal
 
-_KEPT_KINDS = frozenset({"tag", "merge", "delete", "restore"})
+_KEPT_KINDS = frozenset({"fork", "tag", "merge", "delete", "restore"})
 """Commits that say what else than a state holds now."""
 
 
@@ -76,7 +76,7 @@ class Pruner:
         kept_numbers = self._needed_commits()
         for commit in past:
             if (
-                commit.number in {1, cut.number} | kept_numbers
+                commit.number in {cut.number} | kept_numbers
                 or commit.kind in _KEPT_KINDS
                 or (commit.id in named and commit.version in needed)
             ):
@@ -167,9 +167,11 @@ class Pruner:
             )
             connection.all(sql.ADD_ROOT, row)
             roots.append([version, row[5]])
-        record = Event(Op.PRUNE, b"", self._bare.codec.encode([cut.version, roots]))
         names = journal.branches.session_names(branch.session)
         tip = journal.branches.tip(branch)
+        # What the first commit proves, if that is gone: whose session it is.
+        genesis = chain.genesis(*names) if branch.origin is None else None
+        record = Event(Op.PRUNE, b"", self._bare.codec.encode([cut.version, roots, genesis]))
         return journal.appender.add(branch, tip, draft._replace(events=(record,)), names).position
 
     def _digests(self, commit: Commit, redacted: dict[int, bytes]) -> Iterator[tuple[int, bytes]]:

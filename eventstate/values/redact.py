@@ -243,7 +243,7 @@ class Redactor:
         if not erased:
             return spot.put(value, last)
         fields[last] = _mask(value, there=False)
-        gone = not old.there if old else not mask.there or last not in self._dict(spot.way)
+        gone = not old.there if old else not mask.there or last not in self._at(spot.way)
         return None if gone else (here, Op.DELETE, None)
 
     def _delete(self, where: Path, value: Any) -> _Told | None:
@@ -286,7 +286,7 @@ class Redactor:
             return spot.way, Op.ORDER, value
         fields = _fields(mask)
         keys = [key for key in value if key not in fields or fields[key].there]
-        if not mask.there or (len(keys) < len(value) and keys == list(self._dict(spot.way))):
+        if not mask.there or (len(keys) < len(value) and keys == list(self._at(spot.way))):
             return None
         return spot.way, Op.ORDER, value if len(keys) == len(value) else keys
 
@@ -327,12 +327,6 @@ class Redactor:
         node: Any = self.state
         for key in way:
             node = node[key]
-        return node
-
-    def _dict(self, way: Path) -> dict[Any, Any]:
-        node = self._at(way)
-        if not isinstance(node, dict):
-            raise TypeError(f"a {type(node).__name__} has no keys")
         return node
 
     def _is_dict(self, where: Path) -> bool:

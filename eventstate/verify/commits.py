@@ -124,7 +124,7 @@ class Commits:
             previous = before.hash if before.hash is not None else self._first(branch, commit)
             digests = list(_digests(commit, events, redacted))
             hashed = chain.commit_hash(previous, commit, digests)
-            self._take_records(branch, events)
+            self._take_records(branch, commit, events)
         except (EventStateError, ValueError, TypeError, OverflowError, IndexError) as error:
             self._find(f"unreadable: {error}", branch, commit)
             return
@@ -162,7 +162,7 @@ class Commits:
         origin = self._inquiry.branches.get_commit(branch.origin, branch.origin_commit)
         return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
-    def _take_records(self, branch: Branch, events: dict[int, Event]) -> None:
+    def _take_records(self, branch: Branch, commit: Commit, events: dict[int, Event]) -> None:
         """Take in what the commit says of payloads that were removed."""
         for event in events.values():
             if event.op not in {Op.ERASE, Op.PRUNE}:
@@ -172,7 +172,9 @@ class Commits:
                 told, roots = value
                 self._records.update({row_id(branch.id, seq): digest for seq, digest in told})
             else:
-                version, roots = value
+                version, roots, genesis = value
+                if genesis is not None and genesis != self._first(branch, commit):
+                    self._find("the names of its session are not what was written", branch, commit)
                 self._inquiry.pruned[branch.id] = version
                 low, high = row_id(branch.id, 0), row_id(branch.id, LOW)
                 for key in [key for key in self._inquiry.root_digests if low <= key <= high]:

@@ -212,7 +212,7 @@ class Tagged:
         self.content: Any = value
         if self.kind is dict:
             self.content = {key: Tagged(item, erased, (*path, key)) for key, item in value.items()}
-        elif self.kind is list:  # what is below is no attribute of its own
+        elif self.kind is list:
             self.content = [Tagged(item, lambda _: self.gone, path) for item in value]
         elif self.kind in (str, bytes):
             self.content = [(value[i : i + 1], self.gone) for i in range(len(value))]
@@ -235,20 +235,16 @@ class Model:
 
     def step(self, edit: Edit, choice: bool | tuple[Any, ...]) -> None:  # noqa: FBT001 - a case
         where, op, value = edit
-        depth = len(where)
         if op == Op.WITHIN:
             steps, op, value = value
             where = (*where, *steps)
-            depth = len(edit.path) + 1  # what is below a list is no attribute of its own
-        if op == Op.NOTE:
-            return
 
         def erased(path: tuple[Any, ...]) -> bool:
             if isinstance(choice, tuple):
                 return bool(exact(path[: len(choice)]) == exact(choice))
             return choice
 
-        if len(where) > depth and isinstance(choice, tuple):
+        if edit.op == Op.WITHIN:  # what is below a list is no attribute of its own
             own = erased(edit.path)
             self._do(where, op, value, lambda _: own)
         else:

@@ -223,6 +223,14 @@ def test_a_visible_element_can_have_holes_of_its_own_and_moves_with_them() -> No
     )
 
 
+def test_holes_in_elements_go_with_those_that_are_removed() -> None:
+    begun: Edits = [put("a", to=[[1], [2]])]
+    begun += [Erased(within(("a",), [i], Op.SPLICE, [0, 0, [8] * i])) for i in (0, 1)]
+    begun += [Erased(within(("a",), [0], Op.SPLICE, [0, 0, [8, 8]])), splice("a", 0, 1, [])]
+    last, told = within(("a",), [0], Op.SPLICE, [2, 0, [3]]), within(("a",), [0], Op.SPLICE, [1, 0, [3]])
+    check([*begun, last], [None, None, splice("a", 0, 1, []), told], {"a": [[2, 3]]})
+
+
 def test_an_element_of_a_list_that_is_deleted_by_its_index_is_told_in_its_place() -> None:
     begun: Edits = [put("a", to=[1, 2]), Erased(splice("a", 0, 0, [9]))]
     check([*begun, within(("a",), [1], Op.DELETE)], [None, within(("a",), [0], Op.DELETE)], {"a": [2]})
