@@ -1,4 +1,4 @@
-"""What every test shares: the amount of random testing, the recorded conversations, no silent skips."""
+"""What every test shares: the amount of random testing, recorded conversations, counts, no silent skips."""
 
 import os
 from collections.abc import Generator
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.promises import Proofs
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CORPUS = Path(
@@ -36,6 +38,27 @@ def corpus() -> Path:
     if not CORPUS.is_file():
         pytest.skip("the recorded conversations are not here; EVENTSTATE_CORPUS may say where they are")
     return CORPUS
+
+
+PROOFS = pytest.StashKey[Proofs]()
+
+
+@pytest.fixture(scope="session")
+def proved(request: pytest.FixtureRequest) -> Proofs:
+    """Count the cases in which a test proved a promise of `tests/promises.py`."""
+    return request.config.stash.setdefault(PROOFS, Proofs())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell how many cases proved what, and leave it where EVENTSTATE_PROMISES says."""
+    proofs = config.stash.get(PROOFS, None)
+    if proofs is None:
+        return
+    terminalreporter.section("cases that prove the promises")
+    for line in proofs.lines():
+        terminalreporter.write_line(line)
+    if file := os.environ.get("EVENTSTATE_PROMISES"):
+        proofs.write(Path(file))
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
