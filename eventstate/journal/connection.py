@@ -43,6 +43,19 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 """What a column may hold. SQLite minds it when it writes, but not when it reads a page of another table."""
 
+_SAFE: Final = (
+    (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+    (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
+    (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+)
+"""A file may come from anybody, and what runs by itself in it is none of ours."""
+
+_LIMITS: Final = (
+    (apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 64),  # its cost is exponential in the pattern's wildcards
+    (apsw.SQLITE_LIMIT_SQL_LENGTH, 1 << 17),  # of a statement, and of each in the file's schema
+    (apsw.SQLITE_LIMIT_TRIGGER_DEPTH, 1),
+)
+
 
 class Connection:
     """A serialised apsw connection; each call is whole, and a write is one transaction.
@@ -61,6 +74,7 @@ class Connection:
         self.path = path
         self.in_memory = path == ":memory:"
         self.read_only = read_only
+        self._vfs = vfs
         self.timeout = timeout
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -73,6 +87,11 @@ class Connection:
             self._db = self._open(vfs)
             # Else SQLite prepares a statement anew for each value, as a partial index might fit that one.
             self._db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+            for option, value in _SAFE:
+                self._db.config(option, value)
+            for limit, highest in _LIMITS:
+                self._db.limit(limit, highest)
+            self._db.drop_modules(())  # virtual tables: full text and the like, with tables of their own
             self._db.set_busy_timeout(int(timeout * 1000))
             self._db.pragma("synchronous", "FULL" if durability == "full" else "NORMAL")
             self._db.pragma("foreign_keys", value=True)
@@ -272,14 +291,18 @@ class Connection:
         db = self._usable()
         with self._lock:
             try:
-                copy = apsw.Connection(target)
+                copy = apsw.Connection(target, vfs=self._vfs)
                 try:
+                    # Else the journal, deleted at the end, may be back after a power cut, and undo the copy.
+                    copy.pragma("synchronous", "EXTRA")
                     with copy.backup("main", db, "main") as backup:
                         backup.step(-1)
                 finally:
-                    copy.close()
-            except apsw.Error as error:
-                Path(target).unlink(missing_ok=True)
+                    copy.close(force=True)
+            # apsw has a SystemError for a disk, made in Python as in tests, that goes on failing.
+            except (apsw.Error, SystemError) as error:
+                for name in (target, target + "-journal"):
+                    Path(name).unlink(missing_ok=True)
                 raise StorageError(f"{target}: {error}") from error
 
     def check_usable(self) -> None:

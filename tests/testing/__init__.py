@@ -1,0 +1,1 @@
+"""Tests of `eventstate.testing`, which users' own suites stand on."""
