@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.promises import Proofs
+
 
 @pytest.fixture
 def disk() -> Iterator[FaultyDisk]:
@@ -81,7 +83,7 @@ READS: dict[str, Callable[[StateStore, Session], object]] = {
 @pytest.mark.parametrize("every", [None, 1], ids=["no snapshot due", "a snapshot due"])
 @pytest.mark.parametrize("kind", WRITES)
 def test_a_durable_commit_costs_one_fsync(
-    tmp_path: Path, disk: FaultyDisk, kind: str, every: int | None
+    tmp_path: Path, disk: FaultyDisk, proved: Proofs, kind: str, every: int | None
 ) -> None:
     with StateStore(tmp_path / "a.db", vfs=disk.name, snapshot_every=every) as store:
         session = prepare(store)
@@ -92,12 +94,13 @@ def test_a_durable_commit_costs_one_fsync(
         assert disk.fsyncs == {"a.db-wal": 1}
         assert disk.log[-1].kind == "sync"
         assert len(list(store.commits())) == before + 1
+    proved("one fsync")
 
 
 @pytest.mark.parametrize("every", [None, 1], ids=["no snapshot due", "a snapshot due"])
 @pytest.mark.parametrize("kind", WRITES)
 def test_with_normal_durability_a_commit_costs_no_fsync(
-    tmp_path: Path, disk: FaultyDisk, kind: str, every: int | None
+    tmp_path: Path, disk: FaultyDisk, proved: Proofs, kind: str, every: int | None
 ) -> None:
     with StateStore(tmp_path / "a.db", vfs=disk.name, snapshot_every=every, durability="normal") as store:
         session = prepare(store)
@@ -107,6 +110,7 @@ def test_with_normal_durability_a_commit_costs_no_fsync(
         assert disk.fsyncs.total() == 0
         assert disk.count("write", "a.db-wal") > 0
         assert len(list(store.commits())) == before + 1
+    proved("one fsync")
 
 
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])

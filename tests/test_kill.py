@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from eventstate import Session
+    from tests.promises import Proofs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 KILLS = 100
@@ -168,10 +169,10 @@ def killed(path: Path, seed: int, kills: int, workers: int) -> dict[str, int]:
 
 
 def test_a_process_killed_while_it_records_loses_nothing_that_it_acknowledged(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, proved: Proofs
 ) -> None:
     figures = killed(tmp_path / "a.db", 1, KILLS, 1)
-    record_property("figures", figures)
+    proved("kill", figures["kills"])
     assert figures["kills"] == KILLS
     # Each worker is left to acknowledge something, and some are killed between a commit and its word.
     assert sum(figures[kind] for kind in ("round", "note", "fork", "save")) > KILLS
@@ -180,9 +181,9 @@ def test_a_process_killed_while_it_records_loses_nothing_that_it_acknowledged(
 
 
 def test_processes_killed_while_others_write_to_the_same_file_lose_nothing_either(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, proved: Proofs
 ) -> None:
     figures = killed(tmp_path / "a.db", 2, KILLS // 2, 3)
-    record_property("figures", figures)
+    proved("kill", figures["kills"])
     assert figures["kills"] == KILLS // 2
     assert figures["round"] > KILLS // 2

@@ -21,17 +21,18 @@ from hypothesis import strategies as st
 from eventstate.errors import UnsupportedValueError
 from eventstate.values.codec import MAX_DEPTH
 from tests.strategies import exact, keys, states, values
+from tests.values.typed import BAD, CODEC, Plain, Point, nested, restart
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-
-from tests.values.typed import BAD, CODEC, Plain, Point, nested, restart
+    from tests.promises import Proofs
 
 
 @given(states | values)
-def test_every_value_comes_back_exactly(value: Any) -> None:
+def test_every_value_comes_back_exactly(proved: Proofs, value: Any) -> None:
+    proved("exact")
     data = CODEC.encode_stored(value)
     assert exact(CODEC.decode(data)) == exact(value)
     assert CODEC.encode(CODEC.decode(data)) == data
@@ -183,7 +184,10 @@ CYCLIC_DICT["a"]["b"] = (1, CYCLIC_DICT)
         ({"z": dt.time(tzinfo=type("Zone", (dt.tzinfo,), {})())}, ("z",), "the time zone .* can't be stored"),
     ],
 )
-def test_what_cannot_come_back_is_refused_with_its_path(value: Any, path: Any, message: str) -> None:
+def test_what_cannot_come_back_is_refused_with_its_path(
+    proved: Proofs, value: Any, path: Any, message: str
+) -> None:
+    proved("exact")
     with pytest.raises(UnsupportedValueError, match=message) as caught:
         CODEC.encode_stored(value)
     assert caught.value.path == path
