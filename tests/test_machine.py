@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from eventstate import (
     MISSING,
@@ -40,6 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from datetime import datetime
+
+    from tests.promises import Proofs
 
 State = dict[Any, Any]
 
@@ -79,10 +88,15 @@ class Line:
     tags: dict[str, Mark] = field(default_factory=dict)
     commit_ids: dict[str, Mark] = field(default_factory=dict)
 
-    def latest(self, upto: int | None = None) -> Mark | None:
-        """Give the mark of the highest number, among the first `upto`; a fork stands at its start."""
+    def latest(self, upto: int | None = None, time: datetime | None = None) -> Mark | None:
+        """Give the mark of the highest number, of the first `upto` or those up to a time.
+
+        A fork stands at its start.
+        """
         best: Mark | None = None
         for mark in self.log[:upto]:
+            if time is not None and mark.time > time:
+                continue
             if mark.start:
                 best = mark._replace(number=None if best is None else best.number)
             elif best is None or best.number is None or (mark.number or 0) >= best.number:
@@ -139,8 +153,8 @@ class Line:
         log, passed = [], False
         # Of its own round it knows the names up to that at which it is made.
         for mark in self.log:
-            below = number is not None and (mark.number or 0) < number
-            if below or (mark.number == number is not None and (mark.start or not passed)):
+            seen = -1 if mark.number is None else mark.number
+            if number is not None and (seen < number or (seen == number and not passed)):
                 log.append(mark)
             passed = passed or mark is named
         if named is not None and not passed:
@@ -268,7 +282,7 @@ deeds = st.lists(
 )
 lines = st.integers(0, 30)
 which = st.integers(0, 1)
-rounds = st.integers(0, 9)
+rounds = st.integers(0, 3)  # few, so that the same is often named again
 
 
 class Stopped(Exception):  # noqa: N818 - no error, a stand-in for one
@@ -697,12 +711,13 @@ class Sessions(RuleBasedStateMachine):
         for version, state in line.states.items():
             assert packed(session.state(version=version)) == packed(state)
         assert {note.seq: note.name for note in session.notes()} == line.notes
-        began = max((index for index, mark in enumerate(line.log) if mark.start), default=0)
-        for mark in line.log[began:]:
-            upto = sum(other.time <= mark.time for other in line.log)
-            then = line.latest(upto)
-            if then is not None and then.number is not None:
-                assert packed(session.state(at=mark.time)) == packed(then.state)
+        for time in sorted({mark.time for other in self.lines for mark in other.log}):
+            then = line.latest(time=time)
+            if then is None:
+                with pytest.raises(RoundNotFoundError):
+                    session.state(at=time)
+            elif then.number is not None:
+                assert packed(session.state(at=time)) == packed(then.state)
         self.look_at_changes(session, line)
 
     def look_at_changes(self, session: Session, line: Line) -> None:
@@ -743,5 +758,32 @@ def rebuilt_from(parts: list[tuple[tuple[Any, ...], Any]]) -> State:
     return parts[0][1] if len(parts) == 1 and parts[0][0] == () else rebuilt(parts)
 
 
-TestSessions = Sessions.TestCase
-TestSessions.settings = settings(max_examples=settings().max_examples // 2)
+def test_before_it_was_made_a_fork_was_what_its_origin_was_as_far_as_it_sees_that() -> None:
+    with StateStore(":memory:", clock=Clock()) as store:
+        session = store.session("u", "s")
+        session.save({"n": 0}, round_id=5)
+        once = session.save({"n": 1}, round_id=5)
+        named = session.save({"n": 2}, round_id=5)
+        below = session.save({"n": 3}, round_id=4)
+        again = session.save({"n": 4}, round_id=5)
+        later = session.save({"n": 5})
+        fork = session.fork("fork", version=named.version)
+        second = fork.fork("second", version=once.version)
+        third = fork.fork("third", at=4)
+        seen = [
+            [branch.state(at=turn.recorded_at)["n"] for turn in (once, named, below, again, later)]
+            for branch in (session, fork, second)
+        ]
+        assert third.state(at=later.recorded_at) == third.state() == {"n": 3}
+        with pytest.raises(RoundNotFoundError, match="nothing yet"):
+            third.state(at=named.recorded_at)
+    assert seen == [[1, 2, 2, 4, 5], [1, 2, 2, 2, 2], [1, 1, 1, 1, 1]]
+
+
+def test_whatever_is_done_a_session_is_what_the_model_says(proved: Proofs) -> None:
+    class Counted(Sessions):
+        def teardown(self) -> None:
+            super().teardown()
+            proved("replay")
+
+    run_state_machine_as_test(Counted, settings=settings(max_examples=settings().max_examples // 2))

@@ -1,7 +1,7 @@
 """What a test suite needs to trust a store: states, edits, failing disks, power cuts, replays.
 
-`FaultyDisk`, `crash_points` and `error_points` need nothing more than the library does; the others
-need Hypothesis: `pip install eventstate[testing]`.
+The strategies (`states`, `edits`, `agent_sessions` and their like) and `ReplayMachine` need Hypothesis:
+`pip install eventstate[testing]`. The others need nothing more than the library does.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eventstate.testing.crashes import CrashPoint, ErrorPoint, Trial, crash_points, error_points
     from eventstate.testing.disk import FaultyDisk
-    from eventstate.testing.machine import ReplayMachine, assert_replays
+    from eventstate.testing.machine import ReplayMachine
     from eventstate.testing.platter import Operation
-    from eventstate.testing.strategies import agent_sessions, edits, states
+    from eventstate.testing.replay import assert_replays
+    from eventstate.testing.scripts import play
+    from eventstate.testing.strategies import StateEdit, agent_sessions, edits, keys, states, values
 
 _HOMES = {
     "crashes": ("CrashPoint", "ErrorPoint", "Trial", "crash_points", "error_points"),
     "disk": ("FaultyDisk",),
-    "machine": ("ReplayMachine", "assert_replays"),
+    "machine": ("ReplayMachine",),
     "platter": ("Operation",),
-    "strategies": ("agent_sessions", "edits", "states"),
+    "replay": ("assert_replays",),
+    "scripts": ("play",),
+    "strategies": ("StateEdit", "agent_sessions", "edits", "keys", "states", "values"),
 }
 
 __all__ = [
@@ -30,13 +34,17 @@ __all__ = [
     "FaultyDisk",
     "Operation",
     "ReplayMachine",
+    "StateEdit",
     "Trial",
     "agent_sessions",
     "assert_replays",
     "crash_points",
     "edits",
     "error_points",
+    "keys",
+    "play",
     "states",
+    "values",
 ]
 
 

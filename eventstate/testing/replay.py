@@ -143,7 +143,7 @@ def assert_replays(
     Args:
         session: with or without a model.
         every: of the versions, look at each n-th; rounds are all looked at.
-        open_copy: opens a copy of the store at a path, if that takes more than the store's types.
+        open_copy: opens a copy of the store at a path, if that takes more than the store's types and keys.
 
     Raises:
         AssertionError: it does not hold; the message has the version or round and the first path at which
@@ -158,10 +158,11 @@ def assert_replays(
         for turn, state in session.replay():
             _expect(_round(turn), ("replay()", state), (f"state(at={turn.id})", session.state(at=turn.id)))
     told = dict(_tell(plain, every))
-    opened = open_copy or functools.partial(StateStore, types=session._journal.codec.types)
+    journal = session._journal
+    opened = open_copy or functools.partial(StateStore, types=journal.codec.types, keys=journal.cipher.keys)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "copy.db"
-        session._journal.connection.backup(str(path))
+        journal.connection.backup(str(path))
         with opened(path) as store:
             _compare(session, store, told, "a reopened copy", every)
             store.drop_snapshots()
@@ -204,7 +205,12 @@ def _check_versions(session: Session, every: int) -> None:
         if found is not None:
             sides = ("history()'s before", found.before), ("the events", _look(folded, found.path))
             _expect(where, *sides, path=found.path)
-        follow(folded, edit)
+        try:
+            follow(folded, edit)
+        except (LookupError, TypeError, ValueError) as error:
+            raise AssertionError(
+                f"{where}: the event at {show(edit.path)} does not fit: {error!r}"
+            ) from error
         if found is not None:
             sides = ("history()'s after", found.after), ("the events", _look(folded, found.path))
             _expect(where, *sides, path=found.path)
@@ -253,7 +259,7 @@ def _check_rounds(session: Session) -> None:
                 follow(followed, edit)
             _expect(where, replayed, (f"diff({one.id}, {turn.id}) applied to round {one.id}", followed))
         before = turn, state
-    if before is not None and before[0].branch == session.branch:
+    if before is not None and before[0].branch == session.branch and session.exists:
         _expect(_round(before[0]), ("replay()", before[1]), ("state()", session.state()))
     turns = list(session.rounds())
     if turns != [turn for turn, _ in session.replay()] or turns[::-1] != list(session.rounds(reverse=True)):
@@ -284,29 +290,34 @@ def _compare(session: Session, store: StateStore, told: dict[str, Any], title: s
 
 
 def follow(state: State, edit: Edit) -> None:
-    """Carry an edit out on a state, in place, as `schema/FORMAT.md` has it; the edit's value is copied."""
+    """Carry an edit out on a state, in place, as `schema/FORMAT.md` has it; the edit's value is copied.
+
+    Raises:
+        ValueError: it does not fit the state.
+    """
     path, op, value = edit
     if op == Op.WITHIN:
         path, op, value = (*path, *value[0]), value[1], value[2]
+    if op == Op.NOTE:
+        return
+    target: Any = _look(state, path if op == Op.ORDER else path[:-1])
+    key = path[-1] if path else None
+    if target is MISSING or (op in (Op.DELETE, Op.SPLICE) and _look(target, [key]) is MISSING):
+        raise ValueError(f"there is nothing at {show(path)}")
     if op == Op.ORDER:
-        target = _look(state, path)
-        items = {key: target[key] for key in value}
+        items = {own: target[own] for own in value}
         target.clear()
         target.update(items)
-        return
-    if not path:
-        return  # a note
-    parent, key = _look(state, path[:-1]), path[-1]
-    if op == Op.SET:
-        parent[key] = copy.deepcopy(value)
+    elif op == Op.SET:
+        target[key] = copy.deepcopy(value)
     elif op == Op.DELETE:
-        del parent[key]
+        del target[key]
     elif op == Op.SPLICE:
         index, removed, inserted = value
-        old = parent[key]
-        parent[key] = old[:index] + copy.deepcopy(inserted) + old[index + removed :]
+        old = target[key]
+        target[key] = old[:index] + copy.deepcopy(inserted) + old[index + removed :]
     else:
-        raise AssertionError(f"{show(path)}: unknown operation {op}")
+        raise ValueError(f"unknown operation {op}")
 
 
 def _look(state: Any, path: Iterable[Any]) -> Any:
