@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from eventstate.history import Blame, Change, Commit, Diff, Note, Round
     from eventstate.keys import FileKeyRing, Key, KeyRing, MemoryKeyRing
     from eventstate.merge import MergeConflict, MergeResult
+    from eventstate.repair.rebuild import Rebuilt
+    from eventstate.repair.salvage import Cut, Salvaged, salvage
     from eventstate.retention import Erased, Pruned, Purged
     from eventstate.session import Session
     from eventstate.store import SessionInfo, StateStore, StoreStats
@@ -67,6 +69,8 @@ _HOMES = {
     "history": ("Blame", "Change", "Commit", "Diff", "Note", "Round"),
     "keys": ("FileKeyRing", "Key", "KeyRing", "MemoryKeyRing"),
     "merge": ("MergeConflict", "MergeResult"),
+    "repair.rebuild": ("Rebuilt",),
+    "repair.salvage": ("Cut", "Salvaged", "salvage"),
     "retention": ("Erased", "Pruned", "Purged"),
     "session": ("Session",),
     "store": ("SessionInfo", "StateStore", "StoreStats"),
@@ -87,6 +91,7 @@ __all__ = [
     "CommitOptions",
     "ConflictError",
     "CorruptJournalError",
+    "Cut",
     "Diff",
     "DivergedError",
     "EncryptionError",
@@ -107,8 +112,10 @@ __all__ = [
     "Pruned",
     "Purged",
     "ReadOnlyError",
+    "Rebuilt",
     "Round",
     "RoundNotFoundError",
+    "Salvaged",
     "Seal",
     "Session",
     "SessionDeletedError",
@@ -123,6 +130,7 @@ __all__ = [
     "Unregistered",
     "UnsupportedValueError",
     "VerifyReport",
+    "salvage",
 ]
 
 

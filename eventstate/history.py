@@ -60,6 +60,8 @@ class Commit:
     metadata: dict[str, Any] = field(hash=False)
     recorded_at: datetime
     hash: str = field(repr=False)
+    sealed: bool = False
+    """Whether there are `actor`, `reason` or `metadata`, but no key to read them with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,11 +252,16 @@ class _AttributeFold:
         self._state: dict[Any, Any] | None = None
         self._done = 0
         self._seen: tuple[int, Values] | None = None
+        self._epoch = 0
 
     def lookup(self, index: int, path: Path) -> Callable[[], Values]:
         return lambda: self.values(index, path)
 
     def values(self, index: int, path: Path) -> Values:
+        epoch = self._journal.branches.epoch()
+        if epoch != self._epoch:  # payloads were removed: they may be in what was folded
+            self._state = self._seen = None
+            self._epoch = epoch
         if self._seen is None or self._seen[0] != index:  # who reads `before` mostly reads `after` next
             before = self._copy(look(self._at(index), path))
             self._seen = index, (before, self._copy(look(self._at(index + 1), path)))
@@ -274,9 +281,13 @@ class _AttributeFold:
 
 
 class _Commits:
-    """Finds the commits of events that are asked for in order: by search, then page by page from there."""
+    """Finds the commits of events that are asked for in order: by search, then page by page from there.
+
+    Their actor and reason are in the clear.
+    """
 
     def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._branches = journal.branches
         self._page: list[CommitRow] = []  # of one branch, the one that was found last coming first
 
@@ -286,7 +297,12 @@ class _Commits:
             if found is None:
                 raise CorruptJournalError(f"event {seq} of branch {owner.id} belongs to no commit")
             self._page = [found]
-        return self._page[0]
+        commit = self._page[0]
+        if owner.sealed is not None and commit.metadata is not None:
+            told = self._journal.told(owner, commit)
+            # Once for all events of the commit.
+            self._page[0] = commit = commit._replace(actor=told.actor, reason=told.reason, metadata=None)
+        return commit
 
     def _advance(self, owner: Branch, seq: int) -> bool:
         """Go on to the commit of an event, if it is among the next few."""

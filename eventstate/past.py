@@ -44,9 +44,12 @@ class Past:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever written to this branch, and the session was not deleted since."""
+        """Whether anything was ever written to this branch, and the session was not deleted since.
+
+        That can be told without a key.
+        """
         try:
-            branch = self._writer.find_branch()
+            branch = self._writer.locate_branch()
         except BranchNotFoundError:
             return False
         tip = None if branch is None else self._journal.branches.tip(branch)

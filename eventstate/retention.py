@@ -11,7 +11,6 @@ from eventstate.errors import AttributeNotFoundError
 from eventstate.journal.append import MAIN, microseconds
 from eventstate.past import Past
 from eventstate.values.paths import as_path, show
-from eventstate.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,15 +140,15 @@ class Retention(Past):
                 return write(made[0])
 
             if self._journal.removals.remove(act, scrub=scrub):
-                return made[0]
-        return plan
+                break
+        return made[0]
 
     def _draft(self, kind: str, options: CommitOptions) -> Draft:
         return options.draft(self._journal, kind, (), 0)._replace(base=None, auto_round=False)
 
-    def _alive_or_deleted(self) -> Branch:
+    def _alive_or_deleted(self, *, keyed: bool = True) -> Branch:
         """Give the branch, unless it was purged."""
-        branch = self._writer.branch()
+        branch = self._writer.branch(keyed=keyed)
         self._journal.branches.head(branch)
         return branch
 
@@ -201,7 +200,7 @@ class Retention(Past):
         if not plan.any or plan.cut is None:
             return Pruned(0, 0, 0, 0, None, (), 0, dry_run)
         kept = (c.round for c in plan.kept if c.round is not None and c.number < plan.cut.number)
-        freed = before - self._journal.connection.size()
+        freed = 0 if dry_run else max(before - self._journal.connection.size(), 0)
         counts = plan.rounds, len(plan.dropped), plan.events
         return Pruned(*counts, plan.cut.version, plan.cut.round, tuple(sorted(set(kept))), freed, dry_run)
 
@@ -232,8 +231,11 @@ class Retention(Past):
         self._mark("restore", CommitOptions(actor=actor, reason=reason, metadata=metadata))
 
     def _mark(self, kind: str, options: CommitOptions) -> None:
-        self._alive_or_deleted()
-        Writer(self._journal, self.user_id, self.session_id, MAIN).append(self._draft(kind, options))
+        main = self._alive_or_deleted()
+        while main.parent is not None:
+            main = main.parent
+        names = self.user_id, self.session_id, MAIN
+        self._journal.appender.append(*names, self._draft(kind, options), main)
 
     def purge(
         self,
@@ -246,7 +248,7 @@ class Retention(Past):
         """Leave nothing of the session in the file but the hashes of its commits, for good.
 
         A commit of kind `purge`, which is of no session, says that it was done, with counts in its metadata
-        and without names. A session of the same name is then a new one.
+        and without names. A session of the same name is then a new one. No key is needed for it.
 
         Args:
             actor: who did it.
@@ -258,12 +260,17 @@ class Retention(Past):
             SessionDeletedError: it was purged before.
             RoundNotFoundError: nothing was written to it yet.
         """
-        journal = self._journal
-        session = self._alive_or_deleted().session
-        branches, commits, events = journal.branches.count(session)
+        journal, branch = self._journal, self._alive_or_deleted(keyed=False)
+        counts = journal.branches.count(branch.session)
+
+        def act() -> int:
+            nonlocal counts
+            journal.branches.head(branch)  # once it is purged, another session may have its number
+            counts = journal.branches.count(branch.session)
+            told = dict(zip(("branches", "commits", "events"), counts, strict=True))
+            options = CommitOptions(actor=actor, reason=reason, metadata={**(metadata or {}), **told})
+            return journal.removals.purge(branch.session, self._draft("purge", options))
+
         if not dry_run:
-            counts = {"branches": branches, "commits": commits, "events": events}
-            options = CommitOptions(actor=actor, reason=reason, metadata={**(metadata or {}), **counts})
-            draft = self._draft("purge", options)
-            journal.removals.remove(lambda: journal.removals.purge(session, draft))
-        return Purged(branches, commits, events, journal.removals.pending, dry_run)
+            journal.removals.remove(act)
+        return Purged(*counts, journal.removals.pending, dry_run)

@@ -129,9 +129,6 @@ class Session(Retention):
             InvalidStateError: the session's model refuses the state that would come of it.
             AttributeNotFoundError: one of `paths` is neither there nor in the latest state.
         """
-        target = self._plain(at)
-        if target is None:
-            raise RoundNotFoundError(f"{self!r}: no round to go back to")
         chosen = (
             None
             if paths is None
@@ -139,7 +136,9 @@ class Session(Retention):
         )
 
         def edits(opened: Opened) -> list[Edit]:
-            codec = self._journal.codec
+            codec, target = self._journal.codec, self._plain(at)
+            if target is None:
+                raise RoundNotFoundError(f"{self!r}: no round to go back to")
             if chosen is None:
                 return diff(opened.state, self._accepted(target), codec)
             state = codec.copy(opened.latest)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from eventstate.checks import check_text
-from eventstate.errors import CorruptJournalError
+from eventstate.errors import CorruptJournalError, KeyNotFoundError
 from eventstate.history import Commit
 from eventstate.journal import statements as sql
 from eventstate.journal.append import MAIN, moment
 from eventstate.journal.branches import View
+from eventstate.journal.cipher import Told
 from eventstate.journal.journal import Durability, Journal
 from eventstate.journal.records import Commit as CommitRow
+from eventstate.keys import KeyRing
 from eventstate.session import Session
 from eventstate.values.registry import TypeRegistry
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from sqlite_utils import Database
 
+    from eventstate.journal.records import Event
+    from eventstate.repair.rebuild import Rebuilt
     from eventstate.verify import VerifyReport
     from eventstate.verify.seal import Seal
 
@@ -50,6 +54,7 @@ class SessionInfo:
     recorded_at: datetime
     """Of the newest commit of `main`."""
     deleted: bool = False
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,13 @@ class StateStore:
         read_only: open without the right to write.
         timeout: seconds to wait for another process's commit.
         types: the caller's own types that states may hold.
+        keys: of encrypted sessions; a session is encrypted from its first commit, if it has a key by then.
         cache_bytes: how much of the newest states is kept in memory, by their packed size.
         snapshot_every: keep a snapshot after so many commits of a branch, beside those that the
             sizes ask for.
         clock: gives the time of a commit, with a time zone.
-        entropy: gives so many random bytes, for the salts.
+        entropy: gives so many random bytes, for salts, and for nonces, which must not repeat: with keys,
+            leave it as it is.
         vfs: the name of a registered SQLite VFS.
 
     Raises:
@@ -108,6 +115,7 @@ class StateStore:
         ReadOnlyError: there is no permission.
         CorruptJournalError: the file is damaged, no database, or another program's.
         NewerFormatError: a newer eventstate wrote the file.
+        MissingPackageError: there are keys, but not the package `cryptography`.
     """
 
     def __init__(
@@ -118,6 +126,7 @@ class StateStore:
         read_only: bool = False,
         timeout: float = 30.0,
         types: TypeRegistry | None = None,
+        keys: KeyRing | None = None,
         cache_bytes: int = 64 * 1024 * 1024,
         snapshot_every: int | None = None,
         clock: Callable[[], datetime] = _now,
@@ -129,6 +138,8 @@ class StateStore:
             raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
         if snapshot_every is not None and snapshot_every < 1:
             raise ValueError(f"snapshot_every is at least 1, not {snapshot_every}")
+        if keys is not None and not isinstance(keys, KeyRing):
+            raise TypeError(f"keys is a KeyRing, not {type(keys).__name__}")
         self.types = types if types is not None else TypeRegistry()
         self._journal = Journal(
             name,
@@ -138,6 +149,7 @@ class StateStore:
             cache_bytes=cache_bytes,
             snapshot_every=snapshot_every,
             types=self.types,
+            keys=keys,
             clock=clock,
             entropy=entropy,
             vfs=vfs,
@@ -202,12 +214,14 @@ class StateStore:
             highest = None if latest is None else latest.round
             count = len(branches.names(number))
             recorded_at = moment(head.recorded_at)
-            yield SessionInfo(user, name, count, head.version, highest, recorded_at, deleted=gone is not None)
+            states = gone is not None, main.sealed is not None
+            yield SessionInfo(user, name, count, head.version, highest, recorded_at, *states)
 
     def commits(self, after: int = 0) -> Iterator[Commit]:
         """Walk the commits of all sessions by position, from the one after `after`.
 
-        A consumer keeps the position of the last commit that it has seen, and asks again.
+        A consumer keeps the position of the last commit that it has seen, and asks again. It goes on past
+        encrypted sessions to which there is no key.
         """
         names: dict[int, tuple[str, str, str]] = {}
         for row in self._commit_rows(after):
@@ -220,11 +234,15 @@ class StateStore:
             after = rows[-1][1]
 
     def _described(self, row: CommitRow, names: dict[int, tuple[str, str, str]]) -> Commit:
+        journal = self._journal
+        branch = journal.branches.get(row.branch)
         if row.branch not in names:
-            branch = self._journal.branches.get(row.branch)
-            names[row.branch] = (*self._journal.branches.session_names(branch.session), branch.name)
+            names[row.branch] = (*journal.branches.session_names(branch.session), branch.name)
         user_id, session_id, branch_name = names[row.branch]
-        metadata: dict[str, Any] = {} if row.metadata is None else self._journal.lenient.decode(row.metadata)
+        try:
+            told, sealed = journal.told(branch, row), False
+        except KeyNotFoundError:
+            told, sealed = Told(None, None, None), True
         return Commit(
             position=row.position,
             user_id=user_id,
@@ -235,12 +253,13 @@ class StateStore:
             round=row.round,
             kind=row.kind,
             tag=row.tag,
-            actor=row.actor,
-            reason=row.reason,
+            actor=told.actor,
+            reason=told.reason,
             commit_id=row.commit_id,
-            metadata=metadata,
+            metadata=journal.metadata(told),
             recorded_at=moment(row.recorded_at),
             hash=row.hash.hex(),
+            sealed=sealed,
         )
 
     def verify(
@@ -296,13 +315,34 @@ class StateStore:
         """
         from eventstate.tables import build
 
-        reader, names = self._journal.reader, dict[int, tuple[str, str, str]]()
-        pairs = ((self._described(row, names), reader.commit_events(row)) for row in self._commit_rows(0))
+        names = dict[int, tuple[str, str, str]]()
+        pairs = ((self._described(row, names), self._events(row)) for row in self._commit_rows(0))
         return build(pairs, self._journal.events)
+
+    def _events(self, row: CommitRow) -> list[tuple[int, Event]]:
+        """Give a commit's events, as they stand in the file if there is no key."""
+        try:
+            return self._journal.reader.opened(row)
+        except KeyNotFoundError:
+            return self._journal.reader.commit_events(row)
 
     def drop_snapshots(self) -> None:
         """Drop all snapshots; they are derived, and made again as sessions go on."""
         self._journal.drop_snapshots()
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> Rebuilt:
+        """Make anew what is derived: indexes, tags, deletions and snapshots; commits and events stay.
+
+        Args:
+            progress: called with the number of branches looked at and of all branches.
+
+        Raises:
+            CorruptJournalError: more is damaged; see `eventstate.salvage`.
+            ReadOnlyError: the store was opened read-only.
+        """
+        from eventstate.repair.rebuild import rebuild
+
+        return rebuild(self._journal, progress)
 
     def scrub(self) -> bool:
         """Clean free pages and the log after erasures and purges, and say whether nothing is left in them.

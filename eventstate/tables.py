@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlite_utils
 
+from eventstate.values.delta import Op
 from eventstate.values.patch import to_json
 from eventstate.values.paths import pointer
 
@@ -26,6 +27,8 @@ def build(
 
     `commits` has a row for each commit of the feed; `changes` has one for each event, with the
     commit's `position`, the `seq`, the attribute as a JSON Pointer, the operation and its value as JSON.
+    What is encrypted, and has no key, is `sealed` in `commits`, and a `cipher` without path and value in
+    `changes`.
     """
     database = sqlite_utils.Database(memory=True)
     kept = list(commits)
@@ -52,16 +55,18 @@ def _commit(commit: Commit, codec: Codec) -> dict[str, Any]:
         "recorded_at": commit.recorded_at.isoformat(),
         "metadata": json.dumps(to_json(commit.metadata, codec)),
         "hash": commit.hash,
+        "sealed": commit.sealed,
     }
 
 
 def _changes(commit: Commit, events: list[tuple[int, Event]], codec: EventCodec) -> Iterator[dict[str, Any]]:
     for seq, event in events:
         path, op, value = codec.decode(event)
+        sealed = op == Op.CIPHER
         yield {
             "position": commit.position,
             "seq": seq,
-            "path": to_json(pointer(path)),  # SQLite takes no lone surrogate
+            "path": None if sealed else to_json(pointer(path)),  # SQLite takes no lone surrogate
             "op": op.name.lower(),
-            "value": json.dumps(to_json(value, codec.codec)),
+            "value": None if sealed else json.dumps(to_json(value, codec.codec)),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from eventstate.checks import check_round, check_text
 from eventstate.errors import RoundNotFoundError
@@ -55,7 +55,8 @@ class Timeline:
         point = self.resolve(at, version)
         commit = self._branches.commit_of(point)
         if commit is not None and commit.version != version:
-            raise RoundNotFoundError(f"{self._title}: version {version} is in the middle of a commit")
+            what = f"version {version} is in the middle of a commit, or pruned"
+            raise RoundNotFoundError(f"{self._title}: {what}")
         return point, self._branches.round_at(self.view, version)
 
     def _named(self, at: At | None) -> tuple[Point, Commit | None]:
@@ -131,11 +132,9 @@ class Timeline:
             ceiling = min(ceiling, branch.origin_round if branch.origin_round is not None else -1)
             branch = branch.origin
         view = View(owner, commit.number - 1, ceiling)
-        found = self._branches.latest(view)
-        _, cut = self._branches.pruned(owner)
-        if commit.number <= cut or (cut and found is not None and found.number < cut):
+        if not self._branches.is_whole(view):
             raise RoundNotFoundError(f"{self._title}: what was before round {commit.round} was pruned")
-        return self._branches.point_of_latest(view, found)
+        return self._branches.latest_point(view)
 
     def rounds(
         self, start: int | None = None, stop: int | None = None, *, reverse: bool = False
@@ -159,21 +158,20 @@ class Timeline:
 
     def _describe(self, commit: Commit, tags: dict[tuple[int, int], list[str]]) -> Round:
         owner, version = self._branches.owner(self._branches.point(commit))
-        metadata: dict[str, Any] = (
-            {} if commit.metadata is None else self._journal.lenient.decode(commit.metadata)
-        )
         if commit.round is None:
             raise RoundNotFoundError(f"{self._title}: commit {commit.position} names no round")
+        branch = self._branches.get(commit.branch)
+        told = self._journal.told(branch, commit)
         return Round(
             id=commit.round,
             version=commit.version,
             recorded_at=moment(commit.recorded_at),
             kind=commit.kind,
-            actor=commit.actor,
-            reason=commit.reason,
+            actor=told.actor,
+            reason=told.reason,
             tags=tuple(tags.get((owner.id, version), ())),
-            metadata=metadata,
+            metadata=self._journal.metadata(told),
             hash=commit.hash.hex(),
-            branch=self._branches.get(commit.branch).name,
+            branch=branch.name,
             position=commit.position,
         )

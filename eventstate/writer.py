@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstate.errors import (
     BranchNotFoundError,
     ConflictError,
+    CorruptJournalError,
     RoundNotFoundError,
     SessionDeletedError,
     StorageError,
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
     from eventstate.commits import CommitOptions
     from eventstate.history import Round
+    from eventstate.journal.branches import Tip
     from eventstate.journal.heads import Head
     from eventstate.journal.journal import Journal
+
+_REACHING: Final = frozenset({"merge", "rollback", "undo"})
+"""Kinds whose events are made of what stands on other branches, too."""
 
 _EAGER: Final = 3
 _PAUSE: Final = 0.001
@@ -69,6 +74,20 @@ class Writer:
 
         Raises:
             BranchNotFoundError: another branch, which is not there.
+            KeyNotFoundError: the session is encrypted, and there is no key.
+            EncryptionError: there is a key, and the session is not encrypted.
+        """
+        branch = self.locate_branch()
+        if branch is not None:  # asked each time, as keys may be destroyed
+            user_id, session_id, _ = self.names
+            self.journal.cipher.check(user_id, session_id, encrypted=branch.sealed is not None)
+        return branch
+
+    def locate_branch(self) -> Branch | None:
+        """Give the branch as `find_branch` does, without a look at keys.
+
+        Raises:
+            BranchNotFoundError: another branch, which is not there.
         """
         if self._branch is None:
             user_id, session_id, name = self.names
@@ -79,13 +98,16 @@ class Writer:
             self._branch = found
         return self._branch
 
-    def branch(self) -> Branch:
+    def branch(self, *, keyed: bool = True) -> Branch:
         """Give the branch.
+
+        Args:
+            keyed: whether keys are looked at, as `find_branch` does.
 
         Raises:
             RoundNotFoundError: nothing was written yet.
         """
-        branch = self.find_branch()
+        branch = self.find_branch() if keyed else self.locate_branch()
         if branch is None:
             raise RoundNotFoundError(f"{self.title}: nothing was written yet")
         return branch
@@ -102,18 +124,32 @@ class Writer:
             opened = Opened(None, 0, nothing, nothing)
             self._open.append(opened)
             return opened
-        tip = self.journal.branches.tip(branch)
-        if tip is None:
-            raise self.journal.branches.gone(branch)
+        while True:
+            tip = self.journal.branches.tip(branch)
+            if tip is None:
+                raise self.journal.branches.gone(branch)
+            try:
+                opened = self._opened(branch, tip)
+            except RoundNotFoundError:
+                if self.journal.branches.epoch() == tip.epoch:
+                    raise
+            else:
+                self._open.append(opened)
+                return opened
+
+    def _opened(self, branch: Branch, tip: Tip) -> Opened:
+        """Take the state at a branch's last commit.
+
+        Raises:
+            RoundNotFoundError: it was pruned since the commit was read.
+        """
         head = self.journal.take_head(branch, tip)
         try:
             latest = head.state if tip.is_latest else self._latest(head)
         except BaseException:
             self.journal.put_head(head)
             raise
-        opened = Opened(head, head.commit.version, head.state, latest, deleted=tip.deleted is not None)
-        self._open.append(opened)
-        return opened
+        return Opened(head, head.commit.version, head.state, latest, deleted=tip.deleted is not None)
 
     def _latest(self, head: Head) -> dict[Any, Any]:
         """Give what the latest round names: the head's own state, unless another was written after it."""
@@ -142,20 +178,23 @@ class Writer:
         Raises:
             ConflictError: the branch is not at `options.expected_version`.
         """
-        tries = 0
+        tries = seen = 0
         while True:
             opened = self.open()
             try:
+                if opened.version < seen:
+                    raise CorruptJournalError(f"{self.title}: was at version {seen}, is at {opened.version}")
                 self.expect(opened, options)
                 return self.finish(kind, options, opened, make(opened))
-            except ConflictError:
-                if options.expected_version is not None:
+            except ConflictError as error:
+                seen = error.actual
+                if options.expected_version is not None and error.actual != error.expected:
                     raise
             finally:
                 self.close(opened)
             tries += 1
             if tries > _EAGER:
-                time.sleep(min(_PAUSE * 2 ** (tries - _EAGER), _MAX_PAUSE))
+                time.sleep(min(_PAUSE * 2 ** min(tries - _EAGER, 10), _MAX_PAUSE))
 
     def expect(self, opened: Opened, options: CommitOptions) -> None:
         """Raise unless the branch can be written by a writer who saw that version, or made the commit before.
@@ -190,6 +229,8 @@ class Writer:
             edits = [Edit((), Op.ORDER, list(opened.state))]
         events = tuple(journal.events.encode(edit) for edit in edits)
         draft = options.draft(journal, kind, events, opened.version)
+        if kind in _REACHING and opened.head is not None:
+            draft = draft._replace(epoch=opened.head.epoch)
         if opened.source is not None:
             draft = draft._replace(source=opened.source.branch.id, source_version=opened.source.version)
         appended = self.append(draft)

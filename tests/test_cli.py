@@ -625,9 +625,11 @@ def test_no_verb_opens_the_journal_but_through_the_store(path: Path, tmp_path: P
         ["prune", path, "--keep", "1", *name, "--yes"],
         ["delete", path, *name, "--yes"],
         ["restore", path, *name],
+        ["repair", path],
         ["purge", path, *name, "--yes"],
         ["seal", path],
         ["verify", path],
+        ["keys", "create", tmp_path / "agent.keys", "--user", "alice"],
         ["tour", "--keep", tmp_path / "kept.db"],
     ]
     assert sorted(str(words[0]) for words in commands) == VERBS

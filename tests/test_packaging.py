@@ -40,7 +40,8 @@ import sys
 before = set(sys.modules)
 import eventstate
 
-print(*sorted({"click", "hypothesis", "pydantic", "rich", "sqlite_utils"} & (set(sys.modules) - before)))
+slow = {"click", "cryptography", "hypothesis", "pydantic", "rich", "sqlite_utils"}
+print(*sorted(slow & (set(sys.modules) - before)))
 """
 
 

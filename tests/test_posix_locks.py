@@ -258,6 +258,7 @@ EVERY_CALL = """
         "restore": session.restore,
         "purge": lambda: kept.purge(),
         "scrub": store.scrub,
+        "rebuild": store.rebuild,
         "a refused save": lambda: session.save({"x": object()}),
         "a second store": lambda: StateStore(path).session("alice", "trip").state(),
         "a read-only store": lambda: StateStore(path, read_only=True).session("alice", "trip").state(),

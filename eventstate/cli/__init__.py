@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from eventstate.cli import change, check, look, record, retain, tour
+from eventstate.cli import change, check, keys, look, record, repair, retain, tour
 from eventstate.cli.output import escape
 from eventstate.errors import EventStateError
 
@@ -62,6 +62,8 @@ for _verb in (
     retain.purge,
     check.seal,
     check.verify,
+    repair.repair,
+    keys.keys,
     tour.tour,
 ):
     main.add_command(_verb)

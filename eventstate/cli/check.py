@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from eventstate.cli.options import file_argument, open_store, output_options
+from eventstate.cli.options import file_argument, keys_option, open_store, output_options
 from eventstate.cli.output import Output, escape, progress
 from eventstate.errors import EventStateError
 
@@ -19,12 +19,14 @@ from eventstate.errors import EventStateError
     metavar="SEAL",
     help="What `eventstate seal` gave: nothing up to there was changed or cut off; e.g. --seal 12:9f2c",
 )
+@keys_option
 @output_options
 @click.pass_context
-def verify(ctx: click.Context, file: str, known: str | None, out: Output) -> None:
+def verify(ctx: click.Context, *, file: str, known: str | None, keys: str | None, out: Output) -> None:
     """Check the whole file.
 
     What is not as it was written is told, and where that is. The exit status is 1 if anything is found.
+    Without the keys of encrypted sessions their hashes are checked, but not their states.
 
     \b
     Examples:
@@ -32,7 +34,7 @@ def verify(ctx: click.Context, file: str, known: str | None, out: Output) -> Non
       eventstate verify agent.db --seal "$(cat agent.seal)"
     """
     try:
-        with open_store(file, read_only=True) as store, progress("verifying") as bar:
+        with open_store(file, read_only=True, keys=keys) as store, progress("verifying") as bar:
             report = store.verify(bar.show, seal=known)
     except EventStateError:
         raise

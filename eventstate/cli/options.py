@@ -15,6 +15,7 @@ import click
 from eventstate.cli.output import Output, escape
 
 if TYPE_CHECKING:
+    from eventstate.keys import FileKeyRing
     from eventstate.session import Session
     from eventstate.store import StateStore
     from eventstate.timeline import At
@@ -74,6 +75,15 @@ reason_option = click.option(
 actor_option = click.option(
     "--actor", type=text, metavar="TEXT", help="Who does it, for the record; e.g. --actor alice"
 )
+yes_option = click.option("--yes", is_flag=True, help="Do it without asking; e.g. --yes")
+keys_option = click.option(
+    "--keys",
+    type=file_name,
+    metavar="KEYFILE",
+    envvar="EVENTSTATE_KEYS",
+    show_envvar=True,
+    help="The keys of encrypted sessions; e.g. --keys agent.keys",
+)
 
 
 def output_options(function: F) -> F:
@@ -100,9 +110,18 @@ def with_session(*, read_only: bool) -> Callable[[F], F]:
         @user_option
         @session_option
         @branch_option
+        @keys_option
         @functools.wraps(function)
-        def command(*, file: str, user: str | None, session_id: str | None, branch: str, **rest: Any) -> Any:
-            with open_store(file, read_only=read_only) as store:
+        def command(
+            *,
+            file: str,
+            user: str | None,
+            session_id: str | None,
+            branch: str,
+            keys: str | None,
+            **rest: Any,
+        ) -> Any:
+            with open_store(file, read_only=read_only, keys=keys) as store:
                 return function(session=_choose(store, user, session_id, branch), **rest)
 
         return command  # type: ignore[return-value]
@@ -110,15 +129,29 @@ def with_session(*, read_only: bool) -> Callable[[F], F]:
     return decorate
 
 
-def open_store(file: str, *, read_only: bool) -> StateStore:
-    """Open a store that is there."""
-    from eventstate.errors import StorageError
+def open_store(file: str, *, read_only: bool, keys: str | None = None) -> StateStore:
+    """Open a store that is there, with the keys in a file that is there."""
     from eventstate.store import StateStore
     from eventstate.values.registry import TypeRegistry
 
+    _check_exists(file)
+    ring = None if keys is None else open_keys(keys)
+    return StateStore(file, read_only=read_only, types=TypeRegistry(unknown="keep"), keys=ring)
+
+
+def open_keys(file: str) -> FileKeyRing:
+    """Open a key file that is there."""
+    from eventstate.keys import FileKeyRing
+
+    _check_exists(file)
+    return FileKeyRing(file)
+
+
+def _check_exists(file: str) -> None:
+    from eventstate.errors import StorageError
+
     if not Path(file).exists():  # opened for writing, it would be made
         raise StorageError(f"{file}: no such file")
-    return StateStore(file, read_only=read_only, types=TypeRegistry(unknown="keep"))
 
 
 def _named(

@@ -7,7 +7,14 @@ from typing import Literal
 
 import click
 
-from eventstate.cli.options import file_argument, output_options, session_option, user_option
+from eventstate.cli.options import (
+    file_argument,
+    keys_option,
+    open_keys,
+    output_options,
+    session_option,
+    user_option,
+)
 from eventstate.cli.output import Output, count, escape, progress
 
 
@@ -24,6 +31,7 @@ from eventstate.cli.output import Output, count, escape, progress
     help="Whether each round waits for the disk; normal is quicker, and a power cut may cost the newest"
     " rounds; e.g. --durability normal",
 )
+@keys_option
 @output_options
 @click.pass_context
 def record(
@@ -34,6 +42,7 @@ def record(
     user: str | None,
     session_id: str | None,
     durability: Literal["full", "normal"],
+    keys: str | None,
     out: Output,
 ) -> None:
     """Record chats, one round a message.
@@ -45,7 +54,8 @@ def record(
 
     Lines that can't be recorded are told by their numbers, and the exit status is then 1; the others
     are recorded. What was recorded before is passed over, so an interrupted run can be repeated, and
-    a transcript that has grown adds what is new.
+    a transcript that has grown adds what is new. Sessions that have a key before they are recorded first
+    are encrypted.
 
     \b
     Examples:
@@ -60,10 +70,11 @@ def record(
     # Closing a descriptor of a live database drops SQLite's locks on it.
     if any(_same_file(Path(transcript), Path(file + end)) for end in ("", "-wal", "-shm", "-journal")):
         raise click.UsageError(f"{transcript} is the store itself, not a transcript.")
+    ring = None if keys is None else open_keys(keys)
     size = 0 if transcript == "-" else Path(transcript).stat().st_size
     with (
         click.open_file(transcript, "rb") as lines,
-        StateStore(file, durability=durability, types=TypeRegistry(unknown="keep")) as store,
+        StateStore(file, durability=durability, types=TypeRegistry(unknown="keep"), keys=ring) as store,
         progress("recording", size or None, size=True) as bar,
     ):
         recorder = Recorder(store, user, session_id)

@@ -17,6 +17,7 @@ from eventstate.cli.options import (
     reason_option,
     text,
     with_session,
+    yes_option,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done; e.g. --dry-run")
-yes_option = click.option("--yes", is_flag=True, help="Do it without asking; e.g. --yes")
 
 
 def _versions(value: str) -> range:

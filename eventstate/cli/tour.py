@@ -43,6 +43,8 @@ def tour(keep: str | None) -> None:
         _record(guide)
         _read(guide)
         _change(guide)
+        guide.say("What has to be forgotten can be taken out of every state and out of the file.")
+        guide.run("erase", "booked", "--reason", "it rains after all", "--dry-run")
         guide.say("Check the file: each commit is chained to the one before by its hash.")
         guide.run("verify")
     if keep is not None:

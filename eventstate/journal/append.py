@@ -11,17 +11,21 @@ from eventstate.errors import (
     ConflictError,
     CorruptJournalError,
     InvalidStateError,
+    RoundNotFoundError,
     SessionDeletedError,
+    StorageError,
 )
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.branches import MAX_ROUND, Branches, Tip, View
+from eventstate.journal.cipher import Context, Told
 from eventstate.journal.events import weight
 from eventstate.journal.records import LOW, STORE, Branch, Commit, Draft, ForkPoint, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
     from eventstate.journal.snapshots import Snapshots
 
@@ -36,6 +40,8 @@ class Appended(NamedTuple):
     commit: Commit
     fresh: bool
     """False if the draft's `commit_id` had been seen: then nothing was written."""
+    key: str | None
+    """The id of the session's key, if it is encrypted."""
 
 
 class Appender:
@@ -51,6 +57,7 @@ class Appender:
         connection: Connection,
         branches: Branches,
         snapshots: Snapshots,
+        cipher: Cipher,
         *,
         clock: Callable[[], datetime],
         entropy: Callable[[int], bytes],
@@ -58,6 +65,7 @@ class Appender:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
+        self._cipher = cipher
         self.clock = clock
         self.entropy = entropy
 
@@ -66,8 +74,8 @@ class Appender:
     ) -> Appended:
         """Write a commit with its events, whole or not at all.
 
-        The session and its first branch come into being with their first commit; with
-        `draft.fork`, the commit is the first of a new branch of that name.
+        The session and its first branch come into being with their first commit, encrypted if there is
+        a key for them; with `draft.fork`, the commit is the first of a new branch of that name.
 
         Args:
             user_id: whose session it is.
@@ -80,12 +88,16 @@ class Appender:
             ConflictError: the branch is not at `draft.base` any more.
             BranchExistsError: the name of the fork or tag is taken.
             BranchNotFoundError: there is no such branch.
+            RoundNotFoundError: what it refers to was pruned.
+            EncryptionError: the session is encrypted and there is no key, or the other way round.
         """
         with self._connection.write():
             if draft.fork is not None:
                 branch, tip = self._fork(branch_name, draft.fork), None
+                key = self._key(user_id, session_id, branch)
             else:
                 branch = known or self._branch(user_id, session_id, branch_name)
+                key = self._key(user_id, session_id, branch)
                 tip = self._branches.tip(branch)
                 if tip is None and known is not None:
                     raise self._branches.gone(branch)
@@ -94,12 +106,17 @@ class Appender:
                 if draft.commit_id is not None:
                     seen = self._branches.find_commit(branch, draft.commit_id)
                     if seen is not None:
-                        return Appended(branch, seen, fresh=False)
+                        return Appended(branch, seen, fresh=False, key=key)
                 self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}")
+            if draft.source is not None:
+                self._check_source(draft)
             commit = self.add(branch, tip, draft, (user_id, session_id))
             written = self._snapshots.write()
         self._snapshots.written(written)
-        return Appended(branch, commit, fresh=True)
+        return Appended(branch, commit, fresh=True, key=key)
+
+    def _key(self, user_id: str, session_id: str, branch: Branch) -> str | None:
+        return self._cipher.check(user_id, session_id, encrypted=branch.sealed is not None)
 
     def add(self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]) -> Commit:
         """Write a commit with its events inside the caller's transaction.
@@ -110,7 +127,7 @@ class Appender:
             draft: what to write.
             names: of the session.
         """
-        commit = self._commit(branch, tip, draft, names)
+        commit, draft = self._commit(branch, tip, draft, names)
         first = row_id(branch.id, commit.version - commit.events + 1)
         self._connection.many(sql.ADD_EVENT, ((first + i, *event) for i, event in enumerate(draft.events)))
         self._connection.all(sql.ADD_COMMIT, commit)
@@ -135,6 +152,21 @@ class Appender:
                 expected=draft.base,
                 actual=version,
             )
+        if draft.epoch is not None and tip is not None and draft.epoch != tip.epoch:
+            raise ConflictError(
+                f"session {where}: what it was made of may have been removed",
+                expected=version,
+                actual=version,
+            )
+
+    def _check_source(self, draft: Draft) -> None:
+        """Raise if what a fork, merge or tag refers to was pruned, perhaps since it was looked up."""
+        source, version = self._branches.get(draft.source or 0), draft.source_version or 0
+        cut, _ = self._branches.pruned(source)
+        if version < cut and self._branches.pruned(source, version)[0] != version > 0:
+            raise RoundNotFoundError(f"{self._connection.path}: version {version} was pruned")
+        if draft.fork is not None and draft.fork.named is not None:
+            self._branches.at_key(draft.fork.named.id)
 
     def _branch(self, user_id: str, session_id: str, name: str) -> Branch:
         session = self._branches.session(user_id, session_id)
@@ -144,9 +176,13 @@ class Appender:
         if name != MAIN:
             raise BranchNotFoundError(f"session {user_id!r}, {session_id!r}: no branch {name!r}")
         if session is None:
-            session = self._insert(sql.ADD_SESSION, (user_id, session_id))
+            encrypted = self._cipher.key_id(user_id, session_id) is not None
+            session = self._insert(sql.ADD_SESSION, (user_id, session_id, int(encrypted)))
+            sealed = (user_id, session_id) if encrypted else None
+        else:
+            sealed = None
         number = self._insert(sql.ADD_BRANCH, (session, MAIN, None, None, None, None, None, None))
-        return Branch(number, session, MAIN, None, 0, None, 0, None, None)
+        return Branch(number, session, MAIN, None, 0, None, 0, None, None, sealed)
 
     def _fork(self, name: str, fork: ForkPoint) -> Branch:
         origin = fork.origin
@@ -162,7 +198,8 @@ class Appender:
             sql.ADD_BRANCH,
             (origin.session, name, fork.parent.id, fork.version, origin.id, limit, *named),
         )
-        return Branch(number, origin.session, name, fork.parent, fork.version, origin, limit, *named)
+        start = (fork.parent, fork.version, origin, limit)
+        return Branch(number, origin.session, name, *start, named[0], named[1], origin.sealed)
 
     def _insert(self, statement: str, values: tuple[object, ...]) -> int:
         row = self._connection.one(statement, values)
@@ -170,7 +207,10 @@ class Appender:
             raise CorruptJournalError(f"{self._connection.path}: nothing was inserted")
         return int(row[0])
 
-    def _commit(self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]) -> Commit:
+    def _commit(
+        self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]
+    ) -> tuple[Commit, Draft]:
+        """Give the row of a commit, and the draft as it goes into the file."""
         head = None if tip is None else tip.commit
         last = self._connection.one(sql.LAST_COMMIT) or (0, 0, chain.EMPTY_CHAIN)
         round_number = draft.round
@@ -182,7 +222,9 @@ class Appender:
         version = (head.version if head is not None else branch.parent_version) + len(draft.events)
         number = head.number + 1 if head is not None else 1
         if version > LOW or number > LOW:
-            raise OverflowError(f"branch {branch.name!r} is full: {LOW} versions")
+            raise StorageError(f"{self._connection.path}: branch {branch.name!r} is full: {LOW} versions")
+        if branch.sealed is not None:
+            draft = self._sealed(branch, branch.sealed, draft, version, number)
         commit = Commit(
             id=row_id(branch.id, number),
             position=last[0] + 1,
@@ -205,14 +247,30 @@ class Appender:
         )
         previous = head.hash if head is not None else self._first(branch, names)
         hashed = chain.commit_hash(previous, commit, chain.event_digests(commit, draft.events))
-        return commit._replace(hash=hashed, chain=chain.link(last[2], hashed))
+        return commit._replace(hash=hashed, chain=chain.link(last[2], hashed)), draft
+
+    def _sealed(
+        self, branch: Branch, names: tuple[str, str], draft: Draft, version: int, number: int
+    ) -> Draft:
+        """Encrypt what a draft holds; hashes and weights are then of what stands in the file."""
+        first = version - len(draft.events) + 1
+        events = tuple(
+            self._cipher.seal_event(Context("event", *names, branch.id, seq), event)
+            for seq, event in enumerate(draft.events, first)
+        )
+        draft = draft._replace(events=events)
+        told = Told(draft.actor, draft.reason, draft.metadata)
+        if not any(part is not None for part in told):
+            return draft
+        place = Context("metadata", *names, branch.id, number)
+        return draft._replace(actor=None, reason=None, metadata=self._cipher.seal_told(place, told))
 
     def _first(self, branch: Branch, names: tuple[str, str]) -> bytes:
         """Give what a branch's first commit follows on."""
         if branch.id == STORE.id:
             return chain.store_line()
         if branch.origin is None:
-            return chain.genesis(*names)
+            return chain.genesis(*names, encrypted=branch.sealed is not None)
         origin = self._branches.get_commit(branch.origin, branch.origin_commit)
         return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 

@@ -12,16 +12,18 @@ from eventstate.values.codec import Codec
 from eventstate.values.registry import TypeRegistry
 
 if TYPE_CHECKING:
+    from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
 
 
 class Bare:
-    """What reads a journal without running anything of the caller's."""
+    """What reads a journal without running anything of the caller's but the key ring."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, cipher: Cipher) -> None:
         self.connection = connection
+        self.cipher = cipher
         self.codec = Codec(TypeRegistry(unknown="keep"))
         self.events = EventCodec(self.codec)
         self.branches = Branches(connection)
-        self.snapshots = Snapshots(connection, self.branches, self.codec, every=None)
-        self.reader = Reader(connection, self.branches, self.snapshots, self.events)
+        self.snapshots = Snapshots(connection, self.branches, self.codec, cipher, every=None)
+        self.reader = Reader(connection, self.branches, self.snapshots, self.events, cipher)

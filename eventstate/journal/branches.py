@@ -5,20 +5,17 @@ from __future__ import annotations
 import bisect
 import functools
 import heapq
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from eventstate.errors import CorruptJournalError, EventStateError, SessionDeletedError
+from eventstate.errors import CorruptJournalError, RoundNotFoundError
 from eventstate.journal import statements as sql
-from eventstate.journal.records import LOW, STORE, Branch, Commit, row_id
+from eventstate.journal.records import LOW, Branch, Commit, row_id
+from eventstate.journal.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from eventstate.journal.connection import Connection
-
 MAX_ROUND: Final = (1 << 62) - 1
-_CACHED: Final = 4096
 _PAGE: Final = 256
 
 
@@ -56,110 +53,8 @@ class Tip(NamedTuple):
     """How often payloads were removed from the store; what was read in another epoch is void."""
 
 
-class Branches:
-    """Reads branches, and finds commits by round, tag, version and time."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._known: OrderedDict[int, Branch] = OrderedDict()  # branches never change once made
-
-    def session(self, user_id: str, session_id: str) -> int | None:
-        """Give the number of a session."""
-        row = self._connection.one(sql.FIND_SESSION, (user_id, session_id))
-        return None if row is None else row[0]
-
-    def sessions(
-        self, user_id: str | None, *, deleted: bool = False
-    ) -> Iterator[tuple[int, str, str, int | None]]:
-        """Walk the sessions `(number, user_id, session_id, deleted)`, of one user or all, by name."""
-        after: tuple[str, ...] = () if user_id is None else (user_id,)
-        first = True
-        while rows := self._connection.all(
-            sql.list_sessions(by_user=user_id is not None, first=first), (deleted, *after, _PAGE)
-        ):
-            yield from rows
-            after, first = rows[-1][1:3], False
-
-    def session_names(self, session: int) -> tuple[str, str]:
-        """Give a session's user and name.
-
-        Raises:
-            CorruptJournalError: there is none of that number.
-        """
-        if session == STORE.session:
-            return "", ""
-        row = self._connection.one(sql.SESSION_NAMES, (session,))
-        if row is None:
-            raise CorruptJournalError(f"{self._connection.path}: session {session} is missing")
-        return row[0], row[1]
-
-    def find(self, session: int, name: str) -> Branch | None:
-        """Find a session's branch by name."""
-        row = self._connection.one(sql.FIND_BRANCH, (session, name))
-        return None if row is None else self._branch(row)
-
-    def get(self, branch: int) -> Branch:
-        """Give a branch by its number.
-
-        Raises:
-            CorruptJournalError: there is none, though something refers to it.
-        """
-        if branch == STORE.id:
-            return STORE
-        known = self._known.get(branch)
-        return known if known is not None else self._branch(self._row(branch))
-
-    def names(self, session: int) -> list[str]:
-        """List a session's branches in the order of their making."""
-        return [name for (name,) in self._connection.all(sql.LIST_BRANCHES, (session,))]
-
-    def ids(self, session: int) -> list[int]:
-        """List the numbers of a session's branches, parents before their forks."""
-        return [number for (number,) in self._connection.all(sql.SESSION_BRANCH_IDS, (session,))]
-
-    def count(self, session: int) -> tuple[int, int, int]:
-        """Count a session's branches, commits and events."""
-        branches = self.ids(session)
-        bounds = [(row_id(branch, 0), row_id(branch, LOW)) for branch in branches]
-        counts = [self._connection.all(sql.COUNT_BETWEEN, pair)[0] for pair in bounds]
-        return len(branches), sum(commits for commits, _ in counts), sum(events for _, events in counts)
-
-    def forget(self) -> None:
-        """Forget what was read of branches."""
-        self._known.clear()
-
-    def _row(self, branch: int) -> Any:
-        row = self._connection.one(sql.GET_BRANCH, (branch,))
-        if row is None:
-            raise CorruptJournalError(f"{self._connection.path}: branch {branch} is missing")
-        return row
-
-    def _branch(self, row: Any) -> Branch:
-        rows = [row]
-        for current in rows:  # the list grows as ancestors are found, so that no fork is too deep
-            for above in {current[3], current[5]} - {None}:
-                if above >= current[0]:
-                    raise CorruptJournalError(
-                        f"{self._connection.path}: branch {current[0]} starts from a later one"
-                    )
-                if above not in self._known:
-                    rows.append(self._row(above))
-        for number, session, name, parent, version, origin, commit, ceiling, named in sorted(rows):
-            self._known[number] = Branch(
-                number,
-                session,
-                name,
-                self._known.get(parent),
-                version or 0,
-                self._known.get(origin),
-                commit or 0,
-                ceiling,
-                named,
-            )
-        branch = self._known[row[0]]
-        while len(self._known) > max(_CACHED, len(rows)):
-            self._known.popitem(last=False)
-        return branch
+class Branches(Sessions):
+    """Finds a branch's commits by round, tag, version and time, beside the branch itself."""
 
     def head(self, branch: Branch) -> Commit:
         """Give a branch's last commit."""
@@ -167,12 +62,6 @@ class Branches:
         if commit is None:
             raise self.gone(branch)
         return commit
-
-    def gone(self, branch: Branch) -> EventStateError:
-        """Give the error for a branch without commits: it was purged, or else the file is damaged."""
-        if self._connection.one(sql.GET_BRANCH, (branch.id,)) is None:
-            return SessionDeletedError(f"{self._connection.path}: branch {branch.name!r} was purged")
-        return CorruptJournalError(f"{self._connection.path}: branch {branch.id} has no commits")
 
     def tip(self, branch: Branch) -> Tip | None:
         """Give a branch's last commit, with what else a reader or writer has to know."""
@@ -186,15 +75,6 @@ class Branches:
         inherited = -1 if branch.origin_round is None else branch.origin_round
         is_latest = latest == commit.id and commit.round is not None and commit.round >= inherited
         return Tip(commit, is_latest, deleted, epoch or 0)
-
-    def pruned(self, branch: Branch, upto: int = LOW) -> tuple[int, int]:
-        """Give version and commit number of a branch's last root; nothing before the very last is whole."""
-        row = self._connection.one(sql.LAST_ROOT, (row_id(branch.id, 0), row_id(branch.id, upto)))
-        return (0, 0) if row is None else (row[0] & LOW, row[1])
-
-    def epoch(self) -> int:
-        """Tell how often payloads were removed from the store."""
-        return self._connection.one(sql.EPOCH)[0] or 0  # type: ignore[index] # an aggregate has a row
 
     def last(self, view: View) -> Commit | None:
         """Give the last commit of a view."""
@@ -296,10 +176,13 @@ class Branches:
         """Give the commit with a key.
 
         Raises:
+            RoundNotFoundError: it was pruned or purged, perhaps since the key was read.
             CorruptJournalError: it is missing.
         """
         commit = self._commit(sql.GET_COMMIT, (commit_id,))
         if commit is None:
+            if self._connection.one(sql.FIND_HUSK, (commit_id,)) is not None:
+                raise RoundNotFoundError(f"{self._connection.path}: commit {commit_id} was pruned")
             raise CorruptJournalError(f"{self._connection.path}: commit {commit_id} is missing")
         return commit
 
@@ -384,7 +267,11 @@ class Branches:
         return None
 
     def latest_at(self, branch: Branch, recorded_at: int) -> tuple[Point, Commit] | None:
-        """Find what the highest round named at a moment (microseconds since 1970), with its commit."""
+        """Find what the highest round named at a moment (microseconds since 1970), with its commit.
+
+        Before a fork was made, it is what its origin was then, as far as the fork sees that: its own round
+        as it was named where the fork was made, never as it was later, and the rounds below.
+        """
         ceiling, limit = MAX_ROUND, LOW
         while True:
             last = self.last(View(branch, limit))
@@ -394,6 +281,8 @@ class Branches:
             )
             if number > 1:
                 view = View(branch, number - 1, ceiling)
+                if not self.is_whole(view):
+                    return None
                 commit = self.latest(view)
                 point = self.point_of_latest(view, commit)
                 return None if commit is None or point is None else (point, commit)
@@ -406,6 +295,13 @@ class Branches:
                     return self.point(named), named
                 ceiling = own
             branch, limit = branch.origin, branch.origin_commit
+
+    def is_whole(self, view: View) -> bool:
+        """Say whether a view's latest round can be told: it is not if a higher one may have been pruned."""
+        _, number = self.pruned(view.branch)
+        if not number:
+            return True
+        return view.limit >= number and view.ceiling >= (self.get_commit(view.branch, number).round or 0)
 
     def _recorded_at(self, branch: Branch, number: int) -> int:
         return int(self._stamp(branch, number)[2])

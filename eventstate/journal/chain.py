@@ -8,6 +8,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from eventstate.errors import CorruptJournalError
 from eventstate.journal.records import Commit, Event
 from eventstate.values.codec import Codec
 
@@ -26,9 +27,9 @@ def digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=HASH_SIZE).digest()
 
 
-def genesis(user_id: str, session_id: str) -> bytes:
-    """Give what the first commit of a session's first branch follows on."""
-    return digest(_CODEC.encode(["eventstate", user_id, session_id]))
+def genesis(user_id: str, session_id: str, *, encrypted: bool = False) -> bytes:
+    """Give what the first commit of a session's first branch follows on; it tells what is encrypted, too."""
+    return digest(_CODEC.encode(["eventstate", user_id, session_id, *(["encrypted"] if encrypted else [])]))
 
 
 def store_line() -> bytes:
@@ -53,7 +54,12 @@ def event_salt(commit: Commit, seq: int) -> bytes:
 
     It is derived from the commit's, unless the commit has a list of salts instead: the header's and
     its events', from which some can be destroyed.
+
+    Raises:
+        CorruptJournalError: the commit can't have such an event, or such salts.
     """
+    if seq < 0 or len(commit.salt) not in {SALT_SIZE, (1 + commit.events) * SALT_SIZE}:
+        raise CorruptJournalError(f"commit {commit.position}: no salt for event {seq}")
     if len(commit.salt) == SALT_SIZE:
         return blake2b(seq.to_bytes(8, "big"), key=commit.salt, digest_size=SALT_SIZE).digest()
     place = (seq - commit.version + commit.events if seq else 0) * SALT_SIZE

@@ -60,6 +60,15 @@ class Context(NamedTuple):
         )
 
 
+class Told(NamedTuple):
+    """What a writer tells of a commit beside its events."""
+
+    actor: str | None
+    reason: str | None
+    metadata: bytes | None
+    """A packed dict."""
+
+
 class Cipher:
     """Seals and opens what stands in the file of encrypted sessions; safe for threads.
 
@@ -97,17 +106,21 @@ class Cipher:
             KeyNotFoundError: it is encrypted, and there is no key for it.
             EncryptionError: it is not, and there is one.
         """
+        if self.keys is None and not encrypted:  # the common case, several times a turn
+            return None
         key_id = self.key_id(user_id, session_id)
+        if encrypted == (key_id is not None):
+            return key_id
         title = f"session {user_id!r}, {session_id!r}"
-        if encrypted and self.keys is None:
-            raise KeyNotFoundError(f"{title}: encrypted; open the store with keys=")
-        if encrypted and key_id is None:
-            raise KeyNotFoundError(f"{title}: encrypted, and the key ring has no key for it")
-        if not encrypted and key_id is not None:
+        if not encrypted:
             raise EncryptionError(
                 f"{title}: there is a key for it, but it was begun without one, and is not encrypted"
             )
-        return key_id
+        raise KeyNotFoundError(
+            f"{title}: encrypted; open the store with keys="
+            if self.keys is None
+            else f"{title}: encrypted, and the key ring has no key for it"
+        )
 
     def seal(self, context: Context, plaintext: bytes) -> bytes:
         """Encrypt under the session's current key.
@@ -146,6 +159,26 @@ class Cipher:
             raise EncryptionError(
                 f"{context}: it was changed, or moved here, or key {key_id!r} is not the one that sealed it"
             ) from error
+
+    def seal_told(self, context: Context, told: Told) -> bytes:
+        """Encrypt what a writer told of a commit.
+
+        Raises:
+            KeyNotFoundError: the session has no key.
+        """
+        return self.seal(context, _CODEC.encode(list(told)))
+
+    def open_told(self, context: Context, data: bytes) -> Told:
+        """Decrypt what a writer told of a commit.
+
+        Raises:
+            KeyNotFoundError: its key was destroyed, or there are no keys.
+            EncryptionError: it was changed or moved, or the key is a wrong one.
+        """
+        told = _CODEC.decode(self.open(context, data))
+        if type(told) is list and len(told) == len(Told._fields):
+            return Told._make(told)
+        raise CorruptJournalError(f"{context}: not what a writer tells")
 
     def seal_event(self, context: Context, event: Event) -> Event:
         """Encrypt an event whole: its operation, its path and its value.

@@ -343,6 +343,13 @@ class Connection:
         raise StorageError(text) from error
 
 
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _refuse_unopenable(path: str, *, read_only: bool) -> None:
     """Say in plain words what SQLite would call `unable to open database file`."""
     file = Path(path)
@@ -363,5 +370,8 @@ def _refuse_unopenable(path: str, *, read_only: bool) -> None:
     elif 0 < file.stat().st_size < _MIN_PAGE and not Path(path + "-journal").exists():
         # SQLite would take it for empty and write over it.
         raise CorruptJournalError(f"{path}: not a database")
+    elif _size(path + "-wal") and not file.stat().st_size:
+        # SQLite would throw the log away. A journal has pages before it has a log, so the log is asked first.
+        raise CorruptJournalError(f"{path}: empty, though there is a log beside it")
     elif not read_only and not os.access(path, os.W_OK):
         raise ReadOnlyError(f"{path}: no permission to write it; open it with read_only=True")

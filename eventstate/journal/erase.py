@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.bare import Bare
 from eventstate.journal.branches import Point
+from eventstate.journal.cipher import Context
 from eventstate.journal.read import segments
 from eventstate.journal.records import LOW, Branch, Commit, Draft, Event, row_id
-from eventstate.journal.snapshots import root_row
+from eventstate.journal.snapshots import Mark
 from eventstate.values.delta import Op
 from eventstate.values.redact import Redactor
 
@@ -57,7 +59,7 @@ class Eraser:
 
     def __init__(self, journal: Journal, session: int) -> None:
         self._journal = journal
-        self._bare = Bare(journal.connection)
+        self._bare = Bare(journal.connection, journal.cipher)
         self._session = session
 
     def plan_path(self, path: Path) -> Erasure:
@@ -116,7 +118,7 @@ class Eraser:
             return None
         names = journal.branches.session_names(self._session)
         for line in plan.branches:
-            told = [self._replace(line, seq, event) for seq, event in plan.events.get(line.id, {}).items()]
+            told = self._replace_all(line, plan.events.get(line.id, {}))
             roots = [
                 self._refold(line, version, state) for version, state in plan.roots.get(line.id, {}).items()
             ]
@@ -128,15 +130,27 @@ class Eraser:
             journal.connection.all(sql.DROP_SNAPSHOTS_OF, (row_id(number, 0), row_id(number, LOW)))
         return min(positions, default=None)
 
-    def _replace(self, line: Branch, seq: int, event: Event) -> list[Any]:
-        """Put an event in the place of another; the salt of that one goes with it."""
+    def _replace_all(self, line: Branch, events: dict[int, Event]) -> list[Any]:
+        """Put events in the place of others; the salts of those go with them, once for each commit."""
+        told, order, at = list[Any](), sorted(events), 0
+        while at < len(order):
+            commit = self._commit(line, order[at])
+            seqs = order[at : bisect.bisect_right(order, commit.version, at)]
+            at += len(seqs)
+            told += [self._replace(line, commit, seq, events[seq]) for seq in seqs]
+            self._journal.connection.all(sql.SET_SALT, (chain.salts_without(commit, set(seqs)), commit.id))
+        return told
+
+    def _replace(self, line: Branch, commit: Commit, seq: int, event: Event) -> list[Any]:
+        """Put an event in the place of another, and tell the digest of what stands there now."""
         connection, key = self._journal.connection, row_id(line.id, seq)
-        commit = self._commit(line, seq)
         digest = chain.event_digest(chain.event_salt(commit, seq), self._bare.reader.event(line, seq))
         salt = None if event == GONE else self._journal.appender.entropy(chain.SALT_SIZE)
+        if line.sealed is not None:
+            place = Context("event", *line.sealed, line.id, seq)
+            event = self._journal.cipher.seal_event(place, event)
         connection.all(sql.ADD_REDACTION, (key, digest, salt))
         connection.all(sql.SET_EVENT, (*event, key))
-        connection.all(sql.SET_SALT, (chain.salts_without(commit, {seq}), commit.id))
         return [seq, None if salt is None else chain.event_digest(salt, event)]
 
     def _commit(self, line: Branch, seq: int) -> Commit:
@@ -150,7 +164,7 @@ class Eraser:
         journal = self._journal
         [(number, weight)] = journal.connection.all(sql.ROOT_PLACE, (row_id(line.id, version),))
         salt = journal.appender.entropy(chain.SALT_SIZE)
-        row = root_row(row_id(line.id, version), number, weight, salt, self._bare.codec.encode(state))
+        row = self._bare.snapshots.root_row(line, Mark(version, number, weight), salt, state)
         journal.connection.all(sql.ADD_ROOT, row)
         return [version, row[5]]
 

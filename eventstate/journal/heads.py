@@ -26,6 +26,8 @@ class Head:
     marks: Marks
     epoch: int
     """The store's when the state was folded."""
+    key: str | None = None
+    """The id of the session's key at that time, if it is encrypted."""
 
 
 class Heads:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from eventstate.errors import CorruptJournalError, StoreBusyError
+from eventstate.errors import CorruptJournalError, EncryptionError, RoundNotFoundError, StoreBusyError
 from eventstate.journal.append import Appended, Appender
 from eventstate.journal.branches import Branches, Point
+from eventstate.journal.cipher import Cipher, Context, Told
 from eventstate.journal.connection import Connection
 from eventstate.journal.events import EventCodec, weight
 from eventstate.journal.heads import Head, Heads
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from eventstate.journal.branches import Tip
-    from eventstate.journal.records import Branch, Draft
+    from eventstate.journal.records import Branch, Commit, Draft
+    from eventstate.keys import KeyRing
     from eventstate.values.registry import TypeRegistry
 
 Durability = Literal["full", "normal"]
@@ -46,10 +48,12 @@ class Journal:
         cache_bytes: int,
         snapshot_every: int | None,
         types: TypeRegistry,
+        keys: KeyRing | None,
         clock: Callable[[], datetime],
         entropy: Callable[[int], bytes],
         vfs: str | None,
     ) -> None:
+        self.cipher = Cipher(keys, entropy)
         self.codec = Codec(types)
         self.events = EventCodec(self.codec)
         keeping = copy.copy(types)  # it shares what is registered, later too
@@ -60,9 +64,13 @@ class Journal:
             os.fspath(path), read_only=read_only, durability=durability, timeout=timeout, vfs=vfs
         )
         self.branches = Branches(self.connection)
-        self.snapshots = Snapshots(self.connection, self.branches, self.codec, every=snapshot_every)
-        self.reader = Reader(self.connection, self.branches, self.snapshots, self.events)
-        self.appender = Appender(self.connection, self.branches, self.snapshots, clock=clock, entropy=entropy)
+        self.snapshots = Snapshots(
+            self.connection, self.branches, self.codec, self.cipher, every=snapshot_every
+        )
+        self.reader = Reader(self.connection, self.branches, self.snapshots, self.events, self.cipher)
+        self.appender = Appender(
+            self.connection, self.branches, self.snapshots, self.cipher, clock=clock, entropy=entropy
+        )
         self.heads = Heads(cache_bytes)
         self.removals = Removals(self)
         try:
@@ -73,18 +81,26 @@ class Journal:
             raise
 
     def take_head(self, branch: Branch, tip: Tip) -> Head:
-        """Give the state at a branch's newest commit; the caller owns it until `put_head`."""
+        """Give the state at a branch's newest commit; the caller owns it until `put_head`.
+
+        A cached state is bound to the key with which it was read, so that none outlives its key.
+
+        Raises:
+            KeyNotFoundError: the session is encrypted, and there is no key.
+        """
+        key = None if branch.sealed is None else self.cipher.check(*branch.sealed, encrypted=True)
         head, commit = self.heads.take(branch), tip.commit
-        if head is None or head.commit.number > commit.number or head.epoch != tip.epoch:
-            return self._load_head(branch, tip)
+        self.removals.notice(tip.epoch)
+        if head is None or head.commit.number > commit.number or head.epoch != tip.epoch or head.key != key:
+            return self._load_head(branch, tip, key)
         if head.commit.number < commit.number:  # another process, or another head's owner, was here
             try:
                 self.reader.advance(head.state, branch, head.commit.version, commit.version)
-            except CorruptJournalError:
+            except (CorruptJournalError, RoundNotFoundError):
                 if self.branches.epoch() == tip.epoch:
                     raise
             if self.branches.epoch() != tip.epoch:  # what was read may be of before and after a removal
-                return self._load_head(branch, tip)
+                return self._load_head(branch, tip, key)
             head.size += max(commit.weight - head.commit.weight, 0)
             head.commit = commit
         return head
@@ -95,8 +111,8 @@ class Journal:
 
     def begin_head(self, appended: Appended, draft: Draft) -> None:
         """Put a session's first state, made by its first commit, into the cache."""
-        epoch = self.branches.epoch()
-        nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()), epoch)
+        epoch = self.branches.epoch(appended.commit.position)
+        nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()), epoch, appended.key)
         self.advance_head(nothing, appended, draft)
 
     def advance_head(self, head: Head, appended: Appended, draft: Draft) -> None:
@@ -110,7 +126,7 @@ class Journal:
             head.marks, head.size = marks, marks.head.size
         self.heads.put(head)
 
-    def _load_head(self, branch: Branch, tip: Tip) -> Head:
+    def _load_head(self, branch: Branch, tip: Tip, key: str | None) -> Head:
         commit, epoch = tip.commit, self.branches.epoch()
         state = self.reader.state(Point(branch, commit.version))
         marks = self.snapshots.marks(branch)
@@ -119,11 +135,30 @@ class Journal:
             size = len(self.codec.encode(state))
             marks = Marks(*(mark if mark.size else mark._replace(size=size) for mark in marks))
         size = marks.head.size + commit.weight - marks.head.weight
-        head = Head(branch, commit, state, size, marks, epoch)
+        head = Head(branch, commit, state, size, marks, epoch, key)
         deep = len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number
         if deep and not self.connection.read_only:
             self.snapshots.flatten(head)
         return head
+
+    def told(self, branch: Branch, commit: Commit) -> Told:
+        """Give what the writer of a commit told of it, in the clear.
+
+        Raises:
+            EncryptionError: it can't be decrypted, or is plaintext in an encrypted session.
+        """
+        if branch.sealed is None:
+            return Told(commit.actor, commit.reason, commit.metadata)
+        place = Context("metadata", *branch.sealed, branch.id, commit.number)
+        if (commit.actor, commit.reason) != (None, None):
+            raise EncryptionError(f"{place}: plaintext in an encrypted session")
+        if commit.metadata is None:
+            return Told(None, None, None)
+        return self.cipher.open_told(place, commit.metadata)
+
+    def metadata(self, told: Told) -> dict[str, Any]:
+        """Decode the metadata of a commit; a type that is not registered here must not hide it."""
+        return {} if told.metadata is None else self.lenient.decode(told.metadata)
 
     def drop_snapshots(self) -> None:
         """Drop all snapshots."""

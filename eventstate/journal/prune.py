@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from eventstate.errors import CorruptJournalError
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.bare import Bare
 from eventstate.journal.branches import MAX_ROUND, Point, View
 from eventstate.journal.records import LOW, Branch, Commit, Draft, Event, row_id
-from eventstate.journal.snapshots import root_row
+from eventstate.journal.snapshots import Mark
 from eventstate.values.delta import Op
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Pruning:
     @property
     def any(self) -> bool:
         """Whether there is anything to do."""
-        return self.cut is not None and bool(self.dropped or self.events)
+        return self.cut is not None and bool(self.dropped)
 
 
 class Pruner:
@@ -51,7 +52,7 @@ class Pruner:
 
     def __init__(self, journal: Journal, branch: Branch) -> None:
         self._journal = journal
-        self._bare = Bare(journal.connection)
+        self._bare = Bare(journal.connection, journal.cipher)
         self._branch = branch
 
     def plan(self, keep_rounds: int | None, since: int | None) -> Pruning:
@@ -69,11 +70,11 @@ class Pruner:
         kept = own[min(first, max(len(own) - 1, 0)) :]
         if not kept:
             return plan
-        plan.cut = cut = min(kept, key=lambda commit: commit.number)
-        past = [*self._commits(cut)]
+        cut, past = self._cut(min(kept, key=lambda commit: commit.number))
+        plan.cut = cut
         needed = {version for version in self._needed_versions() if version < cut.version}
         named = {commit.id for commit in own}
-        kept_numbers = self._needed_commits()
+        kept_numbers = self._needed_commits() | _last_rounds(past, needed)
         for commit in past:
             if (
                 commit.number in {cut.number} | kept_numbers
@@ -82,15 +83,17 @@ class Pruner:
             ):
                 plan.kept.append(commit)
         there = {commit.version for commit in plan.kept}
-        plan.kept += {c.version: c for c in past if c.version in needed - there}.values()
+        plan.kept += {c.version: c for c in reversed(past) if c.version in needed - there}.values()
         self._keep_later_names(plan, past)
         numbers = {commit.number for commit in plan.kept}
         plan.dropped = [commit for commit in past if commit.number not in numbers]
         needed |= {commit.version for commit in plan.kept if commit.round is not None}
         for version in sorted({*needed, cut.version} - {branch.parent_version}):
             # At its version the cut's commit is the last one, as the rest of the past goes on from it.
-            commit = [commit for commit in plan.kept if commit.version == version][-1]
-            plan.states[version] = commit, self._bare.reader.state(Point(branch, version))
+            places = [commit for commit in plan.kept if commit.version == version]
+            if not places:
+                raise CorruptJournalError(f"{self._bare.reader.place(branch, version)}: ends no commit")
+            plan.states[version] = places[-1], self._bare.reader.state(Point(branch, version))
         plan.rounds = sum(c.number not in numbers for c in own if c.number < cut.number)
         low, high = row_id(branch.id, 0), row_id(branch.id, cut.version)
         [(_, plan.events)] = self._journal.connection.all(sql.COUNT_BETWEEN, (low, high))
@@ -111,6 +114,19 @@ class Pruner:
             yield from map(Commit._make, rows)
             after = rows[-1][0]
 
+    def _cut(self, cut: Commit) -> tuple[Commit, list[Commit]]:
+        """Give the commit up to which the past is folded, and the commits up to it.
+
+        It is one that named the latest round when it was made; else nobody could tell afterwards which
+        round was the latest just after it, as a higher one that was written anew later would be gone.
+        """
+        while True:
+            past = [*self._commits(cut)]
+            latest = max(past, key=lambda c: (-1 if c.round is None else c.round, c.number))
+            if latest.number == cut.number:
+                return cut, past
+            cut = latest
+
     def _needed_versions(self) -> set[int]:
         """Find which of the branch's own versions forks, tags and merges refer to."""
         rows = self._journal.connection.all(sql.REFERRED_VERSIONS, (self._branch.id, self._branch.session))
@@ -124,14 +140,16 @@ class Pruner:
     def _keep_later_names(self, plan: Pruning, past: list[Commit]) -> None:
         """Keep later commits that gave the same rounds other versions, else the older ones would show."""
         first: dict[int, int] = {}
-        for commit in plan.kept:
+        for commit in sorted(plan.kept):
             if commit.round is not None:
                 first.setdefault(commit.round, commit.number)
         known = {commit.number for commit in plan.kept}
         plan.kept += [
             commit
             for commit in past
-            if commit.number not in known and commit.number > first.get(commit.round or -1, LOW)
+            if commit.number not in known
+            and commit.round is not None
+            and commit.number > first.get(commit.round, LOW)
         ]
         plan.kept.sort()
 
@@ -158,19 +176,16 @@ class Pruner:
         connection.all(sql.DROP_ROOTS, (low, row_id(branch.id, LOW)))
         roots = []
         for version, (commit, state) in plan.states.items():
-            row = root_row(
-                row_id(branch.id, version),
-                commit.number,
-                commit.weight,
-                journal.appender.entropy(chain.SALT_SIZE),
-                self._bare.codec.encode(state),
-            )
+            place = Mark(version, commit.number, commit.weight)
+            salt = journal.appender.entropy(chain.SALT_SIZE)
+            row = self._bare.snapshots.root_row(branch, place, salt, state)
             connection.all(sql.ADD_ROOT, row)
             roots.append([version, row[5]])
         names = journal.branches.session_names(branch.session)
         tip = journal.branches.tip(branch)
         # What the first commit proves, if that is gone: whose session it is.
-        genesis = chain.genesis(*names) if branch.origin is None else None
+        sealed = branch.sealed is not None
+        genesis = chain.genesis(*names, encrypted=sealed) if branch.origin is None else None
         record = Event(Op.PRUNE, b"", self._bare.codec.encode([cut.version, roots, genesis]))
         return journal.appender.add(branch, tip, draft._replace(events=(record,)), names).position
 
@@ -188,3 +203,19 @@ class Pruner:
 def _header_salt(commit: Commit) -> bytes:
     """Give the salts that are left of a commit whose events are gone."""
     return chain.salts_without(commit, range(commit.version - commit.events + 1, commit.version + 1))
+
+
+def _last_rounds(past: list[Commit], versions: set[int]) -> set[int]:
+    """Give the numbers of the commits that named the last round up to each of these versions.
+
+    A fork or tag that starts there belongs to that round.
+    """
+    found, last, rest = set[int](), None, sorted(versions)
+    for commit in past:
+        while rest and rest[0] < commit.version:
+            rest.pop(0)
+            if last is not None:
+                found.add(last)
+        if commit.round is not None:
+            last = commit.number
+    return found

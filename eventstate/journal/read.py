@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from eventstate.errors import CorruptJournalError, EventStateError, RoundNotFoundError
+from eventstate.errors import CorruptJournalError, EncryptionError, EventStateError, RoundNotFoundError
 from eventstate.journal import statements as sql
+from eventstate.journal.cipher import Context
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
 from eventstate.values.delta import Edit, Op, apply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from eventstate.journal.branches import Branches, Point
+    from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
     from eventstate.journal.events import EventCodec
     from eventstate.journal.snapshots import Snapshots
     from eventstate.values.paths import Path
 
 _PAGE: Final = 4096
+_CIPHER: Final = int(Op.CIPHER)
 
 
 class Reader:
-    """Reads events and folds states; a state that it gives is the caller's own."""
+    """Reads events and folds states; a state that it gives is the caller's own.
+
+    Of an encrypted session neither operations nor paths can be looked for in the file: there, what goes by
+    them reads all events.
+    """
 
     def __init__(
-        self, connection: Connection, branches: Branches, snapshots: Snapshots, events: EventCodec
+        self,
+        connection: Connection,
+        branches: Branches,
+        snapshots: Snapshots,
+        events: EventCodec,
+        cipher: Cipher,
     ) -> None:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
         self._codec = events
+        self._cipher = cipher
 
     def state(self, point: Point) -> dict[Any, Any]:
         """Fold the state at a version, from the nearest snapshot before it.
@@ -76,10 +89,11 @@ class Reader:
         Raises:
             CorruptJournalError: one is missing.
             RoundNotFoundError: it was pruned.
+            EncryptionError: it can't be decrypted, or is not encrypted and should be, or the other way round.
         """
         seq = after
         for owner, low, high in segments(branch, after, upto):
-            start = low
+            start, sealed = low, owner.sealed is not None
             while start < high:
                 rows = self._connection.all(
                     sql.LIST_EVENTS, (row_id(owner.id, start), row_id(owner.id, high), _PAGE)
@@ -88,12 +102,27 @@ class Reader:
                     seq += 1
                     if number & LOW != seq:
                         raise self._missing(owner, seq)
-                    yield owner, seq, Event(op, path, value)
+                    event = Event(op, path, value)
+                    yield owner, seq, self._opened(owner, seq, event) if sealed or op == _CIPHER else event
                 if len(rows) < _PAGE:
                     break
                 start = seq
             if seq != high:
                 raise self._missing(owner, seq + 1)
+
+    def _opened(self, owner: Branch, seq: int, event: Event) -> Event:
+        """Give an event in the clear.
+
+        Args:
+            owner: the branch whose own it is.
+            seq: its number.
+            event: as it stands in the file.
+        """
+        if owner.sealed is not None:
+            return self._cipher.open_event(Context("event", *owner.sealed, owner.id, seq), event)
+        if event.op == _CIPHER:
+            raise EncryptionError(f"{self.place(owner, seq)}: encrypted, in a session that is not")
+        return event
 
     def _missing(self, owner: Branch, seq: int) -> EventStateError:
         if seq <= self._branches.pruned(owner)[0]:
@@ -101,13 +130,18 @@ class Reader:
         return CorruptJournalError(f"{self.place(owner, seq)}: missing")
 
     def commit_events(self, commit: Commit) -> list[tuple[int, Event]]:
-        """Give the events of one commit, those that are there, by `seq`."""
+        """Give the events of one commit, those that are there, by `seq`, as they stand in the file."""
         last = row_id(commit.branch, commit.version)
         rows = self._connection.all(sql.LIST_EVENTS, (last - commit.events, last, max(commit.events, 1)))
         return [(number & LOW, Event(op, path, value)) for number, op, path, value in rows]
 
+    def opened(self, commit: Commit) -> list[tuple[int, Event]]:
+        """Give the events of one commit, those that are there, by `seq`, in the clear."""
+        owner = self._branches.get(commit.branch)
+        return [(seq, self._opened(owner, seq, event)) for seq, event in self.commit_events(commit)]
+
     def event(self, owner: Branch, seq: int) -> Event:
-        """Give one event of a branch."""
+        """Give one event of a branch, as it stands in the file."""
         row = self._connection.one(sql.GET_EVENT, (row_id(owner.id, seq),))
         if row is None:
             raise self._missing(owner, seq)
@@ -115,14 +149,26 @@ class Reader:
 
     def edit(self, owner: Branch, seq: int) -> Edit:
         """Give one event of a branch, decoded."""
-        return self._codec.decode(self.event(owner, seq))
+        return self._codec.decode(self._opened(owner, seq, self.event(owner, seq)))
+
+    def _scan(self, owner: Branch, low: int, high: int) -> Iterator[tuple[int, int, bytes, bytes | None]]:
+        """Walk an encrypted branch's own events, those that are there, as rows in the clear."""
+        while rows := self._connection.all(
+            sql.LIST_EVENTS, (row_id(owner.id, low), row_id(owner.id, high), _PAGE)
+        ):
+            for number, *event in rows:
+                yield number, *self._opened(owner, number & LOW, Event._make(event))
+            low = rows[-1][0] & LOW
 
     def paths(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Op, Path]]:
         """Walk a lineage's events without their values: `(owner, seq, op, path)`."""
         for owner, low, high in segments(branch, after, upto):
-            for number, op, path in self._connection.all(
-                sql.LIST_PATHS, (row_id(owner.id, low), row_id(owner.id, high))
-            ):
+            rows: Iterable[tuple[int, int, bytes]]
+            if owner.sealed is not None:
+                rows = (row[:3] for row in self._scan(owner, low, high) if row[1] < Op.NOTE)
+            else:
+                rows = self._connection.all(sql.LIST_PATHS, (row_id(owner.id, low), row_id(owner.id, high)))
+            for number, op, path in rows:
                 yield owner, number & LOW, self._codec.op(op), self._codec.path(path)
 
     def attribute(
@@ -132,27 +178,41 @@ class Reader:
         data = self._codec.path_bytes(path)
         above = [self._codec.path_bytes(path[:depth]) for depth in range(1, len(path))]
         # No path is deeper than 200 keys, so none below the attribute sorts after this.
-        bounds = (data, data + b"\xff" * 256)
+        end = data + b"\xff" * 256
         statement = sql.list_attribute(len(above))
         for owner, low, high in segments(branch, after, upto):
-            rows = self._connection.all(
-                statement, (row_id(owner.id, low), row_id(owner.id, high), *bounds, *above)
-            )
+            rows: Iterable[tuple[int, int, bytes]]
+            if owner.sealed is not None:
+                rows = (
+                    row[:3]
+                    for row in self._scan(owner, low, high)
+                    if row[1] < Op.NOTE and (data <= row[2] < end or (row[1] < Op.ORDER and row[2] in above))
+                )
+            else:
+                rows = self._connection.all(
+                    statement, (row_id(owner.id, low), row_id(owner.id, high), data, end, *above)
+                )
             for number, op, where in rows:
                 yield owner, number & LOW, self._codec.op(op), self._codec.path(where)
 
     def notes(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Event]]:
         """Walk a lineage's notes: `(owner, seq, event)`."""
         for owner, low, high in segments(branch, self.start(branch, upto), upto):
-            for number, op, path, value in self._connection.all(
-                sql.LIST_NOTES, (row_id(owner.id, low), row_id(owner.id, high))
-            ):
-                yield owner, number & LOW, Event(op, path, value)
+            rows: Iterable[Any]
+            if owner.sealed is not None:
+                rows = (row for row in self._scan(owner, low, high) if row[1] == Op.NOTE)
+            else:
+                rows = self._connection.all(sql.LIST_NOTES, (row_id(owner.id, low), row_id(owner.id, high)))
+            for number, *event in rows:
+                yield owner, number & LOW, Event._make(event)
 
     def changed(self, branch: Branch, after: int, upto: int) -> bool:
         """Say whether the events after one version up to another change the state: notes do not."""
         return any(
-            self._connection.one(sql.ANY_CHANGE, (row_id(owner.id, low), row_id(owner.id, high))) is not None
+            any(row[1] < Op.NOTE for row in self._scan(owner, low, high))
+            if owner.sealed is not None
+            else self._connection.one(sql.ANY_CHANGE, (row_id(owner.id, low), row_id(owner.id, high)))
+            is not None
             for owner, low, high in segments(branch, after, upto)
         )
 

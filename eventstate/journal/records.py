@@ -29,6 +29,8 @@ class Branch(NamedTuple):
     origin_commit: int
     origin_round: int | None
     origin_named: int | None
+    sealed: tuple[str, str] | None = None
+    """The names of its session, user's and own, if that is encrypted."""
 
 
 STORE: Final = Branch(0, 0, "", None, 0, None, 0, None, None)
@@ -103,6 +105,8 @@ class Draft(NamedTuple):
     source_version: int | None = None
     tag: str | None = None
     fork: ForkPoint | None = None
+    epoch: int | None = None
+    """How often payloads had been removed when its events were made of what stands on other branches, too."""
 
 
 class Snapshot(NamedTuple):

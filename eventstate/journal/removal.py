@@ -33,6 +33,13 @@ class Removals:
         self._journal = journal
         self.pending = False
         """Whether something is known to be left."""
+        self._seen = 0
+
+    def notice(self, epoch: int) -> None:
+        """Look for what others have removed and could not clean, when they did since the last time."""
+        if epoch != self._seen:
+            self._seen = epoch
+            self.pending = not self._journal.connection.read_only and self.stage() != CLEAN
 
     def remove(self, act: Callable[[], int | None], *, scrub: bool = True) -> bool:
         """Run `act` in a transaction, and make void what was read before.
@@ -81,19 +88,20 @@ class Removals:
         connection = self._journal.connection
         self.pending = True
         try:
-            stage = self.stage()
+            # Others may remove more meanwhile, which the file was not rebuilt for yet.
+            stage, last = self.stage(), self._journal.branches.epoch()
             with connection.hurry(timeout):
                 if stage == DIRTY:
                     connection.all(sql.VACUUM)
-                    connection.all(sql.SET_STAGE, (REBUILT, DIRTY))
+                    connection.all(sql.SET_STAGE, (REBUILT, DIRTY, last))
                 if stage and not connection.truncate_log(timeout):
                     return False
                 if stage:
-                    connection.all(sql.SET_STAGE, (CLEAN, REBUILT))
+                    connection.all(sql.SET_STAGE, (CLEAN, REBUILT, last))
         except StoreBusyError:
             return False
-        self.pending = False
-        return True
+        self.pending = self.stage() != CLEAN
+        return not self.pending
 
     def stage(self) -> int:
         """Tell what may still hold something that was removed."""

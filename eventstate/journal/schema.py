@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,12 +29,13 @@ def migrations() -> list[str]:
     return [file.read_text("utf-8") for file in files]
 
 
-def expected_schema() -> list[tuple[str, str, str]]:
+@functools.cache
+def expected_schema() -> frozenset[tuple[str, str, str]]:
     """Give `(type, name, sql)` of the tables and indexes that the migrations make."""
     scratch = Connection(":memory:", read_only=False, durability="normal", timeout=1)
     for script in migrations():
         scratch.migrate(script)
-    rows: list[tuple[str, str, str]] = scratch.all(sql.SCHEMA)
+    rows = frozenset(scratch.all(sql.SCHEMA))
     scratch.close()
     return rows
 
@@ -50,6 +52,7 @@ def prepare(connection: Connection) -> None:
     version = _version(connection, len(steps))
     if connection.read_only:
         if version == len(steps):
+            _check_tables(connection)
             return
         reason = (
             f"format {version} has to be migrated; open it for writing once" if version else "an empty file"
@@ -60,8 +63,18 @@ def prepare(connection: Connection) -> None:
         connection.pragma("auto_vacuum", "INCREMENTAL")
     if version < len(steps):
         _migrate(connection, steps)
+    _check_tables(connection)
     if not connection.in_memory:
         connection.pragma("journal_mode", "wal")
+
+
+def _check_tables(connection: Connection) -> None:
+    """Refuse tables with our names, and indexes on them, that are not ours: they could compute anything."""
+    ours = expected_schema()
+    tables = {name for kind, name, _ in ours if kind == "table"}
+    for table, kind, name, text in connection.all(sql.SCHEMA_OF_TABLES):
+        if kind != "trigger" and {name, table} & tables and (kind, name, text) not in ours:
+            raise CorruptJournalError(f"{connection.path}: the {kind} {name} is not what eventstate makes")
 
 
 def _migrate(connection: Connection, steps: list[str]) -> None:

@@ -2,6 +2,9 @@
 
 A snapshot is derived: it may be dropped or damaged at any time, and the events give it back. It is
 made outside of any transaction and written along with the next commit, so it costs no fsync.
+
+Of an encrypted session it is compressed, then sealed: its length tells how well the state compresses. Its
+digest is that of the sealed bytes, so it is checked without a key, and nobody can check a guess at the state.
 """
 
 from __future__ import annotations
@@ -9,13 +12,15 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from eventstate.errors import CorruptJournalError
+from eventstate.errors import CorruptJournalError, EncryptionError, StorageError
 from eventstate.journal import statements as sql
 from eventstate.journal.chain import digest, state_digest
+from eventstate.journal.cipher import Context
 from eventstate.journal.records import BRANCH_SHIFT, LOW, Branch, Commit, Snapshot, row_id
 
 if TYPE_CHECKING:
     from eventstate.journal.branches import Branches, Point
+    from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
     from eventstate.journal.heads import Head
     from eventstate.values.codec import Codec
@@ -28,16 +33,9 @@ MAX_LINEAGE: Final = 8
 """How many branches a state may be folded through before its fork gets a snapshot of its own."""
 
 _LEVEL: Final = 1  # zlib's fastest: three quarters of the gain at a fifth of the time
-
-
-def compressed(packed: bytes) -> bytes:
-    """Give the form in which a state stands in the file."""
-    return zlib.compress(packed, _LEVEL)
-
-
-def root_row(key: int, number: int, weight: int, salt: bytes, packed: bytes) -> tuple[Any, ...]:
-    """Give the row of a root: a snapshot that stands for the events up to it."""
-    return key, number, weight, len(packed), salt, state_digest(salt, packed), compressed(packed)
+_MAX_RATIO: Final = 100
+_FREE: Final = 1 << 20
+"""States beyond this size take at least a hundredth of it in the file, so no small row takes much memory."""
 
 
 class Mark(NamedTuple):
@@ -68,11 +66,12 @@ class Snapshots:
     """
 
     def __init__(
-        self, connection: Connection, branches: Branches, codec: Codec, *, every: int | None
+        self, connection: Connection, branches: Branches, codec: Codec, cipher: Cipher, *, every: int | None
     ) -> None:
         self._connection = connection
         self._branches = branches
         self._codec = codec
+        self._cipher = cipher
         self._every = every
         self._pending: dict[int, tuple[Any, ...]] = {}
 
@@ -81,6 +80,7 @@ class Snapshots:
 
         Raises:
             CorruptJournalError: a root is damaged.
+            EncryptionError: a root can't be decrypted.
         """
         branch: Branch | None = point.branch
         version = point.version
@@ -92,37 +92,76 @@ class Snapshots:
                 if row is None:
                     break
                 try:
-                    return self.load(row)
-                except CorruptJournalError:
+                    return self.load(branch, row)
+                except (CorruptJournalError, EncryptionError):
                     if row[4] is not None:
                         raise
-                    version = (
-                        row[0] & LOW
-                    ) - 1  # derived data: verify reports it, the events stand in for it
+                    # Derived data: verify reports it; the events stand in for it, or say what is wrong.
+                    version = (row[0] & LOW) - 1
             version, branch = min(version, branch.parent_version), branch.parent
         return None
 
-    def load(self, row: Any) -> Snapshot:
-        """Decode a row.
+    def load(self, branch: Branch, row: Any) -> Snapshot:
+        """Decode a row of a branch.
 
         Raises:
             CorruptJournalError: it is damaged.
+            EncryptionError: it can't be decrypted.
         """
         number, commit, weight, size, salt, checksum, data = row
-        what = f"snapshot {number & LOW}" if salt is None else f"root {number & LOW}"
+        what = _title(row)
+        self.check(branch, row)
+        if branch.sealed is not None:
+            data = self._cipher.open(_place(branch, number & LOW, salt), data)
+        if size > max(_FREE, _MAX_RATIO * len(data)):
+            raise CorruptJournalError(f"{what}: {len(data)} bytes for a state of {size}")
         unpacker = zlib.decompressobj()
         try:
             packed = unpacker.decompress(data, max_length=max(size, 1))
         except zlib.error as error:
             raise CorruptJournalError(f"{what}: {error}") from error
-        if len(packed) != size or checksum != (
-            digest(packed) if salt is None else state_digest(salt, packed)
-        ):
+        if len(packed) != size or (branch.sealed is None and checksum != _digest(salt, packed)):
             raise CorruptJournalError(f"{what}: it is not what was written")
         state = self._codec.decode(packed)
         if type(state) is not dict:
             raise CorruptJournalError(f"{what}: no state")
         return Snapshot(number & LOW, commit, weight, size, state)
+
+    def check(self, branch: Branch, row: Any) -> None:
+        """Check a row of a branch as far as it can be without decoding it; if it is encrypted, that is far.
+
+        Raises:
+            CorruptJournalError: it is damaged.
+        """
+        *_, salt, checksum, data = row
+        if branch.sealed is not None and checksum != _digest(salt, data):
+            raise CorruptJournalError(f"{_title(row)}: it is not what was written")
+
+    def root_row(self, branch: Branch, mark: Mark, salt: bytes, state: dict[Any, Any]) -> tuple[Any, ...]:
+        """Give the row of a root: a snapshot that stands for the events up to it.
+
+        Args:
+            branch: of which.
+            mark: where it stands; its size is not read.
+            salt: of its digest.
+            state: what the events fold to.
+
+        Raises:
+            KeyNotFoundError: the session is encrypted, and there is no key.
+        """
+        packed = self._codec.encode(state)
+        stored = self._stored(branch, mark.version, salt, packed)
+        return row_id(branch.id, mark.version), mark.number, mark.weight, len(packed), salt, *stored
+
+    def _stored(self, branch: Branch, version: int, salt: bytes | None, packed: bytes) -> tuple[bytes, bytes]:
+        """Give the digest of a state, and the form in which it stands in the file."""
+        data = zlib.compress(packed, _LEVEL)
+        if len(packed) > max(_FREE, _MAX_RATIO * len(data)):
+            data = zlib.compress(packed, 0)
+        if branch.sealed is None:
+            return _digest(salt, packed), data
+        data = self._cipher.seal(_place(branch, version, salt), data)
+        return _digest(salt, data), data
 
     def marks(self, branch: Branch) -> Marks:
         """Find where a branch's last snapshots stand."""
@@ -145,10 +184,11 @@ class Snapshots:
         due = (events >= MIN_EVENTS or weight >= MIN_WEIGHT) and weight >= marks.kept.size
         if due or (self._every is not None and commit.number - marks.kept.number >= self._every and events):
             mark = self._make(head, kept=True)
-            return Marks(mark, mark)
+            return marks if mark is None else Marks(mark, mark)
         events, weight = marks.head.tail(commit)
         if events >= MIN_EVENTS and weight * 4 >= marks.head.size:
-            return Marks(marks.kept, self._make(head, kept=False))
+            mark = self._make(head, kept=False)
+            return marks if mark is None else Marks(marks.kept, mark)
         return marks
 
     def refresh(self, head: Head) -> None:
@@ -162,17 +202,24 @@ class Snapshots:
         if row_id(head.branch.id, head.commit.version) not in self._pending:
             self._make(head, kept=False)
 
-    def _make(self, head: Head, *, kept: bool) -> Mark:
-        commit, packed = head.commit, self._codec.encode(head.state)
+    def _make(self, head: Head, *, kept: bool) -> Mark | None:
+        """Make a snapshot to be written with the next commit; `None` if there is no key for it any more."""
+        branch, commit, packed = head.branch, head.commit, self._codec.encode(head.state)
+        try:
+            stored = self._stored(branch, commit.version, None, packed)
+        except (EncryptionError, StorageError):  # of the key ring: the commit is made, and needs no snapshot
+            return None
         mark = Mark(commit.version, commit.number, commit.weight, len(packed))
-        row = (
-            row_id(head.branch.id, commit.version),
+        key = row_id(branch.id, commit.version)
+        self._pending[key] = (
+            head.epoch,
+            key,
             int(not kept),
             commit.number,
             commit.weight,
             len(packed),
+            *stored,
         )
-        self._pending[row[0]] = (head.epoch, *row, digest(packed), compressed(packed))
         return mark
 
     @property
@@ -201,7 +248,7 @@ class Snapshots:
     def roots(self, branch: Branch) -> list[Snapshot]:
         """Give the states to which a branch's pruned past was folded, oldest first."""
         rows = self._connection.all(sql.LIST_ROOTS, (row_id(branch.id, 0), row_id(branch.id, LOW)))
-        return [self.load(self._connection.one(sql.GET_ROOT, row)) for row in rows]
+        return [self.load(branch, self._connection.one(sql.GET_ROOT, row)) for row in rows]
 
     def forget(self) -> None:
         """Forget what waits to be written."""
@@ -211,3 +258,18 @@ class Snapshots:
         """Drop all snapshots, inside the caller's transaction."""
         self._pending.clear()
         self._connection.all(sql.DROP_SNAPSHOTS)
+
+
+def _digest(salt: bytes | None, data: bytes) -> bytes:
+    return digest(data) if salt is None else state_digest(salt, data)
+
+
+def _place(branch: Branch, version: int, salt: bytes | None) -> Context:
+    if branch.sealed is None:
+        raise TypeError(f"branch {branch.id} is of no encrypted session")
+    return Context("snapshot" if salt is None else "root", *branch.sealed, branch.id, version)
+
+
+def _title(row: Any) -> str:
+    number, salt = row[0], row[4]
+    return f"snapshot {number & LOW}" if salt is None else f"root {number & LOW}"

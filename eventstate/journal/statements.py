@@ -18,10 +18,10 @@ COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
 # Removals
-EPOCH: Final = "SELECT max(id) FROM removals"
+EPOCH: Final = "SELECT max(id) FROM removals WHERE position < ?"
 ADD_REMOVAL: Final = "INSERT INTO removals (position, pending) VALUES (?, ?)"
 STAGE: Final = "SELECT max(pending) FROM removals"
-SET_STAGE: Final = "UPDATE removals SET pending = ? WHERE pending = ?"
+SET_STAGE: Final = "UPDATE removals SET pending = ? WHERE pending = ? AND id <= ?"
 SET_DELETED: Final = "UPDATE sessions SET deleted = ? WHERE id = ?"
 PURGE: Final = (
     "INSERT INTO husks (id, position, hash) SELECT id, position, hash FROM commits WHERE id BETWEEN ? AND ?",
@@ -43,7 +43,7 @@ TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 # Sessions and branches
 FIND_SESSION: Final = "SELECT id FROM sessions WHERE user_id = ? AND session_id = ?"
-ADD_SESSION: Final = "INSERT INTO sessions (user_id, session_id) VALUES (?, ?) RETURNING id"
+ADD_SESSION: Final = "INSERT INTO sessions (user_id, session_id, encrypted) VALUES (?, ?, ?) RETURNING id"
 SESSION_NAMES: Final = "SELECT user_id, session_id FROM sessions WHERE id = ?"
 
 
@@ -59,8 +59,13 @@ def list_sessions(*, by_user: bool, first: bool) -> str:
     )
 
 
-FIND_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE session = ? AND name = ?"
-GET_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE id = ?"
+# With the names of its session, if that is encrypted.
+_FROM_BRANCHES: Final = f"""
+    SELECT {_BRANCH}, (SELECT user_id FROM sessions WHERE sessions.id = session AND encrypted),
+        (SELECT session_id FROM sessions WHERE sessions.id = session AND encrypted)
+    FROM branches"""
+FIND_BRANCH: Final = f"{_FROM_BRANCHES} WHERE session = ? AND name = ?"
+GET_BRANCH: Final = f"{_FROM_BRANCHES} WHERE id = ?"
 LIST_BRANCHES: Final = "SELECT name FROM branches WHERE session = ? ORDER BY id"
 SESSION_BRANCH_IDS: Final = "SELECT id FROM branches WHERE session = ? ORDER BY id"
 LIST_BRANCH_IDS: Final = "SELECT id FROM branches ORDER BY id"
@@ -134,7 +139,7 @@ LIST_TAGS: Final = (
 
 # Snapshots
 FIND_SNAPSHOT: Final = """
-    SELECT id, number, weight, size, NULL, digest, data FROM snapshots WHERE id BETWEEN ?1 AND ?2
+    SELECT id, number, weight, size, NULL AS salt, digest, data FROM snapshots WHERE id BETWEEN ?1 AND ?2
     UNION ALL SELECT id, number, weight, size, salt, digest, data FROM roots WHERE id BETWEEN ?1 AND ?2
     ORDER BY id DESC LIMIT 1"""
 LIST_SNAPSHOTS: Final = "SELECT id FROM snapshots WHERE id BETWEEN ? AND ? ORDER BY id"
@@ -154,7 +159,9 @@ ADD_ROOT: Final = """
     INSERT OR REPLACE INTO roots (id, number, weight, size, salt, digest, data)
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
 LAST_ROOT: Final = "SELECT id, number FROM roots WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"
-GET_SNAPSHOT: Final = "SELECT id, number, weight, size, NULL, digest, data FROM snapshots WHERE id = ?"
+GET_SNAPSHOT: Final = (
+    "SELECT id, number, weight, size, NULL AS salt, digest, data FROM snapshots WHERE id = ?"
+)
 GET_ROOT: Final = "SELECT id, number, weight, size, salt, digest, data FROM roots WHERE id = ?"
 LIST_ROOTS: Final = "SELECT id FROM roots WHERE id BETWEEN ? AND ? ORDER BY id"
 DROP_ROOTS: Final = "DELETE FROM roots WHERE id BETWEEN ? AND ?"
@@ -171,6 +178,7 @@ REFERRED_VERSIONS: Final = """
 REFERRED_COMMITS: Final = "SELECT origin_commit, origin_named FROM branches WHERE origin = ?"
 DROP_EVENTS: Final = "DELETE FROM events WHERE id > ? AND id <= ?"
 DROP_COMMIT: Final = "DELETE FROM commits WHERE id = ?"
+FIND_HUSK: Final = "SELECT id FROM husks WHERE id = ?"
 ADD_HUSK: Final = "INSERT INTO husks (id, position, hash) VALUES (?, ?, ?)"
 
 # Redactions and husks
@@ -211,7 +219,13 @@ STRAY_SESSIONS: Final = """
 STRAY_SNAPSHOTS: Final = """
     SELECT id FROM snapshots
     WHERE NOT EXISTS (SELECT 1 FROM branches WHERE branches.id = snapshots.id >> 32)"""
+# Events that are encrypted where their session is not, or the other way round.
+MIXED_EVENTS: Final = """
+    SELECT events.id, op FROM events JOIN branches ON branches.id = events.id >> 32
+    JOIN sessions ON sessions.id = branches.session
+    WHERE op NOT IN (7, 8, 9) AND (op = 10) <> (encrypted <> 0) ORDER BY events.id LIMIT 1000"""
 SCHEMA: Final = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name"
+SCHEMA_OF_TABLES: Final = "SELECT tbl_name, type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
 ALL_TAGS: Final = "SELECT branch, name, source, version, number FROM tags ORDER BY branch, name"
 LOST_TAGS: Final = f"""
     SELECT {_COMMIT} FROM commits WHERE kind = 'tag' AND NOT EXISTS (
@@ -227,3 +241,76 @@ STATS: Final = """
             FROM events) AS events,
         (SELECT count(*) AS count, coalesce(sum(size), 0) AS size, coalesce(sum(length(data)), 0) AS stored
             FROM snapshots) AS snapshots"""
+
+# Repair
+TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+READ_BRANCH: Final = f"SELECT {_BRANCH} FROM branches WHERE id = ?"
+READ_SESSION: Final = "SELECT user_id, session_id, encrypted FROM sessions WHERE id = ?"
+READ_SESSION_1: Final = READ_SESSION.replace("encrypted", "0 AS encrypted")
+# The same once more, as unique indexes have it.
+BRANCH_NAMES: Final = "SELECT id, session, name FROM branches INDEXED BY sqlite_autoindex_branches_1"
+ALL_SESSION_NAMES: Final = (
+    "SELECT id, user_id, session_id FROM sessions INDEXED BY sqlite_autoindex_sessions_1"
+)
+COMMIT_PLACES: Final = "SELECT id, position FROM commits NOT INDEXED WHERE id >= ? ORDER BY id LIMIT ?"
+COMMITS_BEYOND: Final = "SELECT id FROM commits INDEXED BY sqlite_autoindex_commits_1 WHERE position > ?"
+HUSK_PLACES: Final = COMMIT_PLACES.replace("commits", "husks")
+HUSK_AT_POSITION: Final = "SELECT id, position, hash FROM husks WHERE position = ?"
+GET_HUSK: Final = "SELECT id, position, hash FROM husks WHERE id = ?"
+GET_REDACTION: Final = "SELECT digest, salt FROM redactions WHERE id = ?"
+PUT_REDACTION: Final = "INSERT INTO redactions (id, digest, salt) VALUES (?, ?, ?)"
+PUT_SESSION: Final = "INSERT INTO sessions (id, user_id, session_id, encrypted) VALUES (?, ?, ?, ?)"
+PUT_BRANCH: Final = f"INSERT INTO branches ({_BRANCH}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+HIGHEST_OWN_ROUND: Final = "SELECT max(round) FROM commits WHERE branch = ?"
+# Of what is given up, husks are left; until all of them are known, they have numbers below 0.
+GIVE_UP: Final = (
+    """INSERT INTO husks (id, position, hash)
+    SELECT -position, position, hash FROM commits WHERE id > ? AND id <= ?""",
+    "DELETE FROM commits WHERE id > ? AND id <= ?",
+    "UPDATE husks SET id = -position WHERE id > ? AND id <= ?",
+)
+GIVE_UP_EVENTS: Final = (
+    "DELETE FROM events WHERE id > ? AND id <= ?",
+    "DELETE FROM redactions WHERE id > ? AND id <= ?",
+)
+GIVEN_UP: Final = "SELECT id FROM husks WHERE id < 0 ORDER BY id DESC"
+RENUMBER_HUSK: Final = "UPDATE husks SET id = ? WHERE id = ?"
+LAST_NUMBER: Final = (
+    "SELECT max(coalesce((SELECT max(id) FROM branches), 0), coalesce((SELECT max(id) FROM husks), 0) >> 32)"
+)
+COUNT_GONE: Final = """
+    SELECT count(DISTINCT id >> 32) FROM husks
+    WHERE NOT EXISTS (SELECT 1 FROM branches WHERE branches.id = husks.id >> 32)"""
+TOLD_GONE: Final = """
+    SELECT metadata FROM commits
+    WHERE branch = 0 AND kind IN ('purge', 'repair') AND metadata IS NOT NULL"""
+MERGED_VERSIONS: Final = """
+    SELECT source, max(source_version) FROM commits
+    WHERE kind = 'merge' AND source IS NOT NULL AND source_version IS NOT NULL GROUP BY source"""
+INDEXES: Final = "REINDEX"
+WRONG_TAGS: Final = """
+    DELETE FROM tags WHERE NOT EXISTS (
+        SELECT 1 FROM commits WHERE commits.id = tags.branch << 32 | tags.number AND kind = 'tag'
+        AND tag = tags.name AND commits.source = tags.source AND source_version = tags.version)
+    RETURNING name"""
+MISSING_TAGS: Final = """
+    INSERT OR IGNORE INTO tags (branch, name, source, version, number)
+    SELECT branch, tag, source, source_version, id & 4294967295 FROM commits
+    WHERE kind = 'tag' AND tag IS NOT NULL AND source IN (SELECT id FROM branches)
+        AND branch IN (SELECT id FROM branches)
+    RETURNING name"""
+MEND_DELETED: Final = """
+    WITH told AS (
+        SELECT sessions.id AS session, (
+            SELECT CASE kind WHEN 'delete' THEN commits.id END FROM commits
+            WHERE kind IN ('delete', 'restore') AND branch = (
+                SELECT id FROM branches WHERE branches.session = sessions.id AND name = 'main')
+            ORDER BY commits.id DESC LIMIT 1) AS deleted
+        FROM sessions)
+    UPDATE sessions SET deleted = told.deleted FROM told
+    WHERE told.session = sessions.id AND sessions.deleted IS NOT told.deleted
+    RETURNING sessions.id"""
+COUNT_SNAPSHOTS: Final = "SELECT count(*) FROM snapshots"
+COMMITS_OF_VERSION: Final = (
+    f"SELECT {_COMMIT} FROM commits WHERE branch = ? AND id <= ? AND version = ? ORDER BY id DESC LIMIT 1"
+)

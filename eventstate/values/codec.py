@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from eventstate.errors import CorruptJournalError, EventStateError, UnsupportedValueError
+from eventstate.values.bounds import check_lengths, is_crowded, paired, refuse_alike
 from eventstate.values.paths import Path, show
 from eventstate.values.registry import TypeRegistry, Unregistered
 
@@ -51,7 +52,6 @@ _ODD_HEADS: Final = bytes([*range(0xC4, 0xCA), *range(0xD4, 0xD9)])
 _FLOAT_HEAD: Final = b"\xcb"
 _NO_HEADS: Final = bytes(set(range(256)) - set(_CONTAINER_HEADS + _ODD_HEADS + _FLOAT_HEAD))
 _NAN_HEADS: Final = (b"\xcb\x7f", b"\xcb\xff")
-_SCANNED: Final = 4096  # bytes from which lengths are checked against what follows, before anything is built
 _GUARDED: Final = 4  # extension types inside one another from which the depth is checked before going on
 _SHOWN: Final = 16  # keys of a path that a message shows
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} containers"
@@ -119,11 +119,14 @@ class Codec:
             UnsupportedValueError: a type is not registered here.
         """
         try:
-            if len(data) > _SCANNED:
-                scanner = msgpack.Unpacker(max_buffer_size=len(data))
-                scanner.feed(data)
-                scanner.skip()
-            return msgpack.unpackb(data, ext_hook=self._restore, strict_map_key=False, timestamp=3)
+            check_lengths(data)
+            return msgpack.unpackb(
+                data,
+                ext_hook=self._restore,
+                object_pairs_hook=paired if is_crowded(data) else None,
+                strict_map_key=False,
+                timestamp=3,
+            )
         except EventStateError:
             raise
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, AttributeError) as error:
@@ -208,9 +211,11 @@ class Codec:
         return dump(value)
 
     def _unpack(self, data: bytes, level: int) -> Any:
+        check_lengths(data)
         # Not unpackb: it takes 40 KB of the C stack, and hostile bytes would nest it.
         unpacker = msgpack.Unpacker(
             ext_hook=functools.partial(self._restore, level=level),
+            object_pairs_hook=paired if is_crowded(data) else None,
             strict_map_key=False,
             timestamp=3,  # none of ours; as datetimes they are at least values that can be stored
             max_buffer_size=len(data) or 1,
@@ -287,11 +292,19 @@ class Codec:
             for where, node in level.values():
                 if type(node) in _IMPOSTORS:
                     raise _unsupported(where, TypeError(f"{type(node).__qualname__} can't be stored"))
+                if isinstance(node, (dict, set, frozenset)):
+                    self._check_alike(node, where)
                 for key in node if isinstance(node, dict) else ():
                     if type(key) not in SAFE_KEYS:
                         back = self.copy(key)
                         if back != key or hash(back) != hash(key):
                             raise _unsupported((*where, key), TypeError("as a key: no look-up would find it"))
+
+    def _check_alike(self, keys: Any, where: Path) -> None:
+        try:
+            refuse_alike(keys)
+        except ValueError as error:
+            raise _unsupported(where, error) from error
 
     def _is_too_deep(self, value: Any) -> bool:
         return any(depth >= MAX_DEPTH for depth, _ in enumerate(self._levels(value, ())))
@@ -377,6 +390,12 @@ def _load_zone(zone: Any) -> dt.tzinfo | None:
     return dt.timezone(dt.timedelta(microseconds=offset), *name)
 
 
+def _load_decimal(text: Any) -> decimal.Decimal:
+    if type(text) is not str:  # of a long integer it takes time that grows with the square of its length
+        raise TypeError("a decimal is no string")
+    return decimal.Decimal(text)
+
+
 def _load_datetime(parts: Any) -> dt.datetime:
     year, month, day, hour, minute, second, micro, fold, zone = parts
     return dt.datetime(year, month, day, hour, minute, second, micro, _load_zone(zone), fold=fold)
@@ -401,10 +420,10 @@ _DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
 }
 _LOADS: Final[dict[int, Callable[[Any], Any]]] = {
     TUPLE: tuple,
-    SET: set,
-    FROZENSET: frozenset,
+    SET: lambda parts: set(refuse_alike(parts)),
+    FROZENSET: lambda parts: frozenset(refuse_alike(parts)),
     COMPLEX: lambda parts: complex(*parts),
-    DECIMAL: decimal.Decimal,
+    DECIMAL: _load_decimal,
     DATETIME: _load_datetime,
     DATE: lambda parts: dt.date(*parts),
     TIME: _load_time,

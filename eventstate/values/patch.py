@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from eventstate.errors import UnsupportedValueError
 from eventstate.values.codec import Codec, Live
 from eventstate.values.delta import Edit, Op, apply
-from eventstate.values.paths import Path, pointer
+from eventstate.values.paths import Path, pointer, shown
 from eventstate.values.registry import Unregistered
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _name(key: Any, codec: Codec) -> str:
 
 
 def _text(value: Any) -> str:
-    text = str(value)
+    text = shown(value)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -22,7 +22,15 @@ def as_path(attribute: Any) -> Path:
 
 def pointer(path: Path) -> str:
     """Write `path` as a JSON Pointer (RFC 6901); keys that are no strings are shown as `str` shows them."""
-    return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in path)
+    return "".join("/" + shown(key).replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def shown(key: Any) -> str:
+    """Write a key as `str` does, and what that refuses, integers of thousands of digits, in hexadecimal."""
+    try:
+        return str(key)
+    except ValueError:
+        return hex(key) if isinstance(key, int) else f"({type(key).__name__})"
 
 
 def parse_pointer(text: str) -> Path:

@@ -8,6 +8,7 @@ from eventstate.errors import EventStateError
 from eventstate.journal import statements as sql
 from eventstate.journal.records import BRANCH_SHIFT, LOW, Commit
 from eventstate.journal.schema import expected_schema
+from eventstate.values.delta import Op
 from eventstate.verify.commits import Commits
 from eventstate.verify.folds import Folds
 from eventstate.verify.inquiry import Inquiry
@@ -52,6 +53,7 @@ class Verifier:
             self._commits.check,
             self._commits.check_redactions,
             self._strays,
+            self._mixed,
             self._tags,
             self._deleted,
             self._folds.check,
@@ -69,8 +71,7 @@ class Verifier:
         for (line,) in self._connection.all(sql.INTEGRITY_CHECK):
             if line != "ok":
                 self._find(f"structure: {line}")
-        written, found = (set(rows) for rows in (expected_schema(), self._connection.all(sql.SCHEMA)))
-        for kind, name, _ in sorted(written ^ found):
+        for kind, name, _ in sorted(expected_schema() ^ set(self._connection.all(sql.SCHEMA))):
             self._find(f"structure: the {kind} {name} is not what eventstate makes")
         for table, row, parent, _ in self._connection.all(sql.FOREIGN_KEY_CHECK):
             self._find(f"structure: row {row} of {table} refers to a missing row of {parent}")
@@ -85,6 +86,13 @@ class Verifier:
         for (number,) in self._connection.all(sql.STRAY_EVENTS):
             branch = self._inquiry.branch(number >> BRANCH_SHIFT)
             self._find(f"event {number & LOW} belongs to no commit", branch)
+
+    def _mixed(self) -> None:
+        for number, op in self._connection.all(sql.MIXED_EVENTS):
+            branch, mixed = self._inquiry.branch(number >> BRANCH_SHIFT), "plaintext in an encrypted session"
+            if op == Op.CIPHER:
+                mixed = "encrypted, in a session that is not"
+            self._find(f"event {number & LOW} is {mixed}", branch)
 
     def _tags(self) -> None:
         for number, name, source, version, commit_number in self._connection.all(sql.ALL_TAGS):

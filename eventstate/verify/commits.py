@@ -48,6 +48,10 @@ class Commits:
         self._progress = progress
         self._last: dict[int, _Last] = {}
         self._records: dict[int, bytes | None] = {}
+        self._husks: dict[int, int] = {}
+        """The last of each branch."""
+        self._purged = 0
+        """How many branches were purged, as commits say."""
 
     def check(self) -> None:
         """Check every commit's hash, and the store's chain over them."""
@@ -82,6 +86,7 @@ class Commits:
         if self._seal is not None and position < self._seal.position:
             what = f"the seal is of commit {self._seal.position}, the last is {position}"
             self._find(f"the newest commits are missing: {what}")
+        self._check_husks()
         self._tell(total)
 
     def _compare_seal(self, position: int, link: bytes) -> None:
@@ -106,6 +111,21 @@ class Commits:
         if husk.number != (0 if before is None else before.number) + 1:
             self._find("commits before it are missing", self._inquiry.branch(husk.branch), husk)
         self._last[husk.branch] = _Last(husk.number, husk.hash, None, None)
+        self._husks[husk.branch] = husk.number
+
+    def _check_husks(self) -> None:
+        """Check that commits say of all that is gone why it is: it was pruned or purged."""
+        purged = 0
+        for number, husk in self._husks.items():
+            branch = self._inquiry.branch(number)
+            if branch is None:
+                purged += 1
+                continue
+            _, cut = self._inquiry.branches.pruned(branch)
+            if branch.id not in self._inquiry.pruned or husk > (cut or husk):
+                self._find(f"commit {husk} of the branch is gone, and no commit says so", branch)
+        if purged > self._purged:
+            self._find(f"{purged - self._purged} branches are gone, and no commit says so")
 
     def _commit(self, branch: Branch | None, commit: Commit) -> None:
         if branch is None:
@@ -125,9 +145,13 @@ class Commits:
             digests = list(_digests(commit, events, redacted))
             hashed = chain.commit_hash(previous, commit, digests)
             self._take_records(branch, commit, events)
-        except (EventStateError, ValueError, TypeError, OverflowError, IndexError) as error:
+            if branch.id == STORE.id and commit.kind == "purge" and commit.metadata is not None:
+                self._purged += self._inquiry.codec.decode(commit.metadata)["branches"]
+        except (EventStateError, ValueError, TypeError, OverflowError, LookupError) as error:
             self._find(f"unreadable: {error}", branch, commit)
             return
+        if branch.sealed is not None and (commit.actor, commit.reason) != (None, None):
+            self._find("actor or reason is plaintext in an encrypted session", branch, commit)
         self._report.events += len(events)
         if len(digests) != commit.events:
             self._find(f"{commit.events} events were written, {len(digests)} are there", branch, commit)
@@ -149,9 +173,9 @@ class Commits:
         if branch.id == STORE.id:
             return chain.store_line()
         if branch.origin is None:
-            if branch.name != MAIN or branch._replace(id=0, session=0) != _FIRST:
+            if branch.name != MAIN or branch._replace(id=0, session=0, sealed=None) != _FIRST:
                 raise CorruptJournalError("a fork without an origin")
-            return chain.genesis(*self._inquiry.names[branch.session])
+            return chain.genesis(*self._inquiry.names[branch.session], encrypted=branch.sealed is not None)
         if branch.parent is None or (commit.source, commit.source_version) != (
             branch.parent.id,
             branch.parent_version,

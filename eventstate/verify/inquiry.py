@@ -26,7 +26,7 @@ class Inquiry(Bare):
     """
 
     def __init__(self, journal: Journal) -> None:
-        super().__init__(journal.connection)
+        super().__init__(journal.connection, journal.cipher)
         self.report = VerifyReport()
         self.names: dict[int, tuple[str, str]] = {}
         self.heads: dict[int, Commit] = {}

@@ -46,6 +46,8 @@ class VerifyReport:
     """Events whose payload was erased or rewritten, as a commit says."""
     pruned: int = 0
     """Commits of which nothing but the hash is left."""
+    unfolded: int = 0
+    """Branches of encrypted sessions to which a key is missing: hashes were checked, states were not."""
 
     @property
     def ok(self) -> bool:
@@ -59,6 +61,7 @@ class VerifyReport:
         )
         seen += f", {self.erased} erased events" if self.erased else ""
         seen += f", {self.pruned} commits of which hashes are left" if self.pruned else ""
+        seen += f", {self.unfolded} branches not folded as there is no key" if self.unfolded else ""
         if self.ok:
             return f"ok: {seen}"
         return "\n".join([f"{len(self.findings)} findings in {seen}", *map(str, self.findings)])
