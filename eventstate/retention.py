@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from eventstate.commits import CommitOptions
-from eventstate.errors import AttributeNotFoundError
+from eventstate.errors import AttributeNotFoundError, EventStateError
 from eventstate.journal.append import MAIN, microseconds
 from eventstate.past import Past
 from eventstate.values.paths import as_path, show
@@ -93,7 +93,8 @@ class Retention(Past):
         What was erased is absent from all states, as if it had never been there; the commits that wrote it
         stay, the chain of hashes holds, and a commit of kind `erase` says what was done, though not to which
         attribute, as names can be data too. The file is rebuilt, and its log cut, so that nothing is left in
-        free pages; copies made before, such as backups, are not reached.
+        free pages; copies made before, such as backups, are not reached, and how long a value was may still
+        be told by the sizes in commits. A session's model has to do without what is erased.
 
         Args:
             what: an attribute, as a top-level key or a tuple of keys; or a `range` of versions: what their
@@ -129,7 +130,13 @@ class Retention(Past):
     ) -> P:
         """Make a plan and carry it out; if the session moves meanwhile, make another."""
         for attempt in range(_TRIES):
-            plan = make()
+            epoch = self._journal.branches.epoch()
+            try:
+                plan = make()
+            except EventStateError:
+                if self._journal.branches.epoch() == epoch or attempt == _TRIES - 1:
+                    raise
+                continue  # what it read was removed while it did
             if dry_run or not plan.any:
                 return plan
             made = [plan]
@@ -140,8 +147,8 @@ class Retention(Past):
                 return write(made[0])
 
             if self._journal.removals.remove(act, scrub=scrub):
-                break
-        return made[0]
+                return made[0]
+        return plan
 
     def _draft(self, kind: str, options: CommitOptions) -> Draft:
         return options.draft(self._journal, kind, (), 0)._replace(base=None, auto_round=False)
@@ -165,7 +172,8 @@ class Retention(Past):
         """Fold this branch's past to the state of the oldest round that is kept, and give the space back.
 
         Older rounds can't be read any more, except those that a fork, a merge or a tag refers to. Of their
-        commits the hashes are left, so that the chain holds.
+        commits the hashes are left, so that the chain holds; their `commit_id`s are forgotten. The oldest
+        round that is whole is one that was the latest when it was made.
 
         Args:
             keep_rounds: how many rounds to keep, those with the highest numbers; at least 1.

@@ -75,7 +75,7 @@ class Connection:
         self.in_memory = path == ":memory:"
         self.read_only = read_only
         self._vfs = vfs
-        self.timeout = timeout
+        self.timeout = self._patience = timeout
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db: apsw.Connection | None = None
@@ -275,12 +275,14 @@ class Connection:
         """Wait for other processes no longer than so many seconds while the body runs."""
         db = self._usable()
         with self._lock:
+            before, self._patience = self._patience, timeout
             db.set_busy_timeout(int(timeout * 1000))
             try:
                 yield
             finally:
+                self._patience = before
                 if not self.closed:
-                    db.set_busy_timeout(int(self.timeout * 1000))
+                    db.set_busy_timeout(int(before * 1000))
 
     def size(self) -> int:
         """Give the bytes of the database's pages."""

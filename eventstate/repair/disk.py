@@ -7,9 +7,16 @@ from typing import Final
 
 import apsw
 
-from eventstate.journal.schema import PAGE_SIZE
+from eventstate.journal import statements as sql
+from eventstate.journal.schema import PAGE_SIZE, migrations
 
 _numbers: Final = itertools.count(1)
+
+# Of the header of a page's tree, which on the first page comes after 100 bytes: how many cells it has, its
+# child on the right, and where the cells are. https://www.sqlite.org/fileformat2.html, 1.6.
+_COUNT: Final = 103
+_RIGHT: Final = 108
+_POINTERS: Final = 112
 
 # https://www.sqlite.org/fileformat2.html, 1.3. Without a count of pages SQLite goes by the file's size, so
 # that of a file that was cut off the rest can be read.
@@ -21,15 +28,44 @@ _FIELDS: Final = (
 )
 
 
+def layouts() -> list[list[tuple[int, bytes]]]:
+    """Give the pages that name the tables, with where they stand, of a new file and of a rebuilt one."""
+    database = apsw.Connection(":memory:")
+    database.pragma("page_size", PAGE_SIZE)
+    database.pragma("auto_vacuum", "INCREMENTAL")
+    for script in migrations():
+        database.execute(script)
+    found = [_first_pages(database.serialize("main"))]
+    database.execute(sql.VACUUM)
+    found.append(_first_pages(database.serialize("main")))
+    database.close()
+    return found
+
+
+def _first_pages(image: bytes) -> list[tuple[int, bytes]]:
+    """Give the first page and its children: it is too small for the statements of all tables."""
+    children = {int.from_bytes(image[_RIGHT : _RIGHT + 4], "big")}
+    for cell in range(int.from_bytes(image[_COUNT : _COUNT + 2], "big")):
+        pointer = _POINTERS + 2 * cell
+        start = int.from_bytes(image[pointer : pointer + 2], "big")
+        children.add(int.from_bytes(image[start : start + 4], "big"))
+    starts = [0, *((child - 1) * PAGE_SIZE for child in sorted(children))]
+    return [(start, image[start : start + PAGE_SIZE]) for start in starts]
+
+
 class MendedDisk(apsw.VFS):
-    """The system's files, but with headers of databases as they should be; nothing is written to them.
+    """The system's files, but with beginnings of databases as they should be; nothing is written to them.
+
+    Args:
+        pages: to be read instead of those that are there, with where they stand.
 
     Attributes:
         name: of the VFS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pages: list[tuple[int, bytes]] | None = None) -> None:
         self.name = f"mended-{next(_numbers)}"
+        self._fields = [*(pages or ()), *_FIELDS]
         super().__init__(self.name, "")
 
     def xOpen(  # noqa: N802 - apsw's name
@@ -37,15 +73,24 @@ class MendedDisk(apsw.VFS):
     ) -> apsw.VFSFile:
         """Open a file."""
         if flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
-            return _File("", name, flags)
+            return _File(self._fields, name, flags)
         return apsw.VFSFile("", name, flags)
 
 
 class _File(apsw.VFSFile):
+    def __init__(
+        self, fields: list[tuple[int, bytes]], name: str | apsw.URIFilename | None, flags: list[int]
+    ) -> None:
+        self._fields = fields
+        super().__init__("", name, flags)
+
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - apsw's name
-        data = super().xRead(amount, offset)
-        for at, field in _FIELDS:
-            start, stop = max(at, offset), min(at + len(field), offset + len(data))
+        data = super().xRead(amount, offset).ljust(amount, b"\0")
+        for at, field in self._fields:
+            start, stop = max(at, offset), min(at + len(field), offset + amount)
             if start < stop:
                 data = data[: start - offset] + field[start - at : stop - at] + data[stop - offset :]
         return data
+
+    def xFileSize(self) -> int:  # noqa: N802 - apsw's name
+        return max(super().xFileSize(), *(at + len(field) for at, field in self._fields))

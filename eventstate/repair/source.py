@@ -10,7 +10,7 @@ from eventstate.journal import statements as sql
 from eventstate.journal.connection import Connection
 from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Commit, Event, row_id
 from eventstate.journal.schema import APPLICATION_ID, expected_schema, migrations
-from eventstate.repair.disk import MendedDisk
+from eventstate.repair.disk import MendedDisk, layouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,40 +61,64 @@ class Source:
 
     def __init__(self, path: str) -> None:
         self._disk: MendedDisk | None = None
-        self._connection, self._tables = self._open(path)
         self._ahead: dict[int, Commit] = {}
         self._seen = range(0)
         self._places: dict[int, list[tuple[bool, int]]] | None = None
         self._copies: dict[str, dict[int, tuple[Any, ...]]] = {}
         self.torn = False
-
-    def _open(self, path: str) -> tuple[Connection, set[str]]:
         try:
-            return self._opened(path, None)
+            self._open(path, None)
         except ReadOnlyError:
             raise
         except (CorruptJournalError, StorageError) as error:
-            first = error
-        self._disk = MendedDisk()
-        try:
-            return self._opened(path, self._disk.name)
-        except (CorruptJournalError, StorageError) as error:
-            self._disk.unregister()
-            raise CorruptJournalError(f"{path}: not even its tables can be found: {first}") from error
+            self._open_mended(path, error)
 
-    def _opened(self, path: str, vfs: str | None) -> tuple[Connection, set[str]]:
-        connection = Connection(path, read_only=True, durability="normal", timeout=30, vfs=vfs)
+    def _open_mended(self, path: str, error: Exception) -> None:
+        """Open a file that SQLite does not take for one, or in which it does not find the tables."""
         try:
-            return connection, _tables(connection)
+            self._open(path, MendedDisk())
+        except (CorruptJournalError, StorageError):
+            scores = [self._score(path, pages) for pages in layouts()]
+            if not any(scores):
+                raise CorruptJournalError(f"{path}: not even its tables can be found: {error}") from error
+            self._open(path, MendedDisk(layouts()[scores.index(max(scores))]))
+
+    def _score(self, path: str, pages: list[tuple[int, bytes]]) -> int:
+        """Count the first commits that are where tables begin if these pages are the ones that name them."""
+        try:
+            self._open(path, MendedDisk(pages))
+        except (CorruptJournalError, StorageError):
+            return 0
+        found = [self.first(position) for position in range(1, _PAGE)]
+        commits = [item for item in found if isinstance(item, Commit) and 0 < item.events <= item.version]
+        score = sum(
+            bool(self._row(sql.GET_EVENT, row_id(commit.branch, commit.version))) for commit in commits
+        )
+        self.close()
+        self._ahead, self._seen = {}, range(0)
+        return score
+
+    def _open(self, path: str, disk: MendedDisk | None) -> None:
+        vfs = None if disk is None else disk.name
+        try:
+            connection = Connection(path, read_only=True, durability="normal", timeout=30, vfs=vfs)
+            try:
+                self._tables = _tables(connection)
+            except BaseException:
+                connection.close()
+                raise
         except BaseException:
-            connection.close()
+            if disk is not None:
+                disk.unregister()
             raise
+        self._connection, self._disk = connection, disk
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
         if self._disk is not None:
             self._disk.unregister()
+            self._disk = None
 
     def _all(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any] | None:
         """Give the rows of a statement; `None` if they can't be read."""

@@ -40,6 +40,9 @@ class Verifier:
         self._find = self._inquiry.find
         self._commits = Commits(self._inquiry, seal, progress)
         self._folds = Folds(self._inquiry)
+        self._epoch = 0
+        self.overtaken = self._inquiry.branches.epoch() != self._epoch
+        """Whether payloads were removed while it ran, so that what it found may be none."""
 
     def run(self) -> VerifyReport:
         """Check everything, and report.
@@ -49,6 +52,7 @@ class Verifier:
         """
         self._connection.check_usable()
         checks = (
+            self._begin,
             self._structure,
             self._commits.check,
             self._commits.check_redactions,
@@ -57,6 +61,7 @@ class Verifier:
             self._tags,
             self._deleted,
             self._folds.check,
+            self._end,
         )
         for check in checks:
             try:
@@ -64,6 +69,12 @@ class Verifier:
             except (EventStateError, OverflowError) as error:
                 self._find(str(error))
         return self._inquiry.report
+
+    def _begin(self) -> None:
+        self._epoch = self._inquiry.branches.epoch()
+
+    def _end(self) -> None:
+        self.overtaken = self._inquiry.branches.epoch() != self._epoch
 
     def _structure(self) -> None:
         # Those that others make meanwhile are not looked for: their first commits may come too late.
