@@ -1,8 +1,10 @@
 """What every test shares: the amount of random testing, recorded conversations, counts, no silent skips."""
 
+import functools
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,6 +49,35 @@ PROOFS = pytest.StashKey[Proofs]()
 def proved(request: pytest.FixtureRequest) -> Proofs:
     """Count the cases in which a test proved a promise of `tests/promises.py`."""
     return request.config.stash.setdefault(PROOFS, Proofs())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Counts the cases of tests with the mark `proves`, unless they do so themselves."""
+    mark = item.get_closest_marker("proves")
+    if mark is None:
+        return (yield)
+    proofs = item.config.stash.setdefault(PROOFS, Proofs())
+    before, examples = proofs.total(), [0]
+    test: Any = getattr(item, "obj", None)
+    handle = getattr(test, "hypothesis", None)
+    if handle is not None:
+        inner = handle.inner_test
+
+        @functools.wraps(inner)
+        def counted(*arguments: Any, **named: Any) -> Any:
+            examples[0] += 1
+            return inner(*arguments, **named)
+
+        handle.inner_test = counted
+    try:
+        result = yield
+    finally:
+        if handle is not None:
+            handle.inner_test = inner
+    if proofs.total() == before:
+        proofs(mark.args[0], examples[0] if handle is not None else 1)
+    return result
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,7 +1,9 @@
 """What the store promises, and which tests prove it, in how many cases: the page `PROMISES.md`.
 
-Tests count their cases through the fixture `proved`; with EVENTSTATE_PROMISES=FILE a run of the tests
-leaves the counts there, and `python -m tests.promises FILE` writes the page anew.
+A test with the mark `proves(promise)` counts as one case when it passes, one of Hypothesis as many as it
+had examples, and one that counts by itself, through the fixture `proved`, as many as it says. With
+EVENTSTATE_PROMISES=FILE a run of the tests leaves the counts there, and `python -m tests.promises FILE`
+writes the page anew.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ PROMISES: dict[str, str] = {
     "prune": "Pruning drops what it says, keeps what forks, merges and tags need, and the chain holds",
     "delete": "A late write does not bring a deleted or purged session back; a purge leaves hashes only",
     "hostile": "A hostile value or file does no harm: no import, no hang, no crash, bounded memory",
-    "encryption": "Without its key nothing of a session can be read; no row can be moved, changed or put in plain",
+    "encryption": "Without its key nothing of a session can be read; no row can be moved, changed or plain",
     "processes": "Several processes and threads lose no update and no lock",
     "migration": "A file of an older format opens, and reads as it did",
 }
@@ -51,6 +53,10 @@ class Proofs:
             raise KeyError(f"{promise!r} is no promise of tests/promises.py")
         test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0].partition("[")[0]
         self._counts.setdefault(promise, Counter())[test] += cases
+
+    def total(self) -> int:
+        """Count all cases."""
+        return sum(counts.total() for counts in self._counts.values())
 
     def write(self, file: Path) -> None:
         """Leave the counts in a file."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from eventstate import Session
 
+pytestmark = pytest.mark.proves("processes")
+
 THREADS, PROCESSES, TIMES = 8, 4, 20
 PATIENCE = 120
 """Seconds after which something hangs; nothing here takes a hundredth of it."""

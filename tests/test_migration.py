@@ -16,6 +16,8 @@ from eventstate import NewerFormatError, ReadOnlyError, RoundNotFoundError, Stat
 from eventstate.journal.schema import migrations
 from tests.stores import NOON, ids, packed
 
+pytestmark = pytest.mark.proves("migration")
+
 FORMAT_1 = Path(__file__).parent / "files" / "format-1.db"
 LIST = [1, (2, {3}), 4]
 SEAL = "21:c1b1d65db6570317654c66e5e8213c82852be612264aaf496031d69cfa739029"

@@ -25,8 +25,11 @@ pytest.importorskip("fcntl", reason="POSIX locks are a matter of POSIX")
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytestmark = pytest.mark.proves("processes")
+
 PROBE = """
 import fcntl, sys
+
 # The bytes by whose lock SQLite tells that somebody has the file open: see os.h, SHARED_FIRST.
 for name in sys.stdin:
     with open(name.strip(), "r+b") as file:

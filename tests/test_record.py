@@ -16,6 +16,8 @@ from eventstate.cli import main
 from eventstate.transcripts import add_message
 from tests.stores import packed
 
+pytestmark = pytest.mark.proves("replay")
+
 
 def run(*arguments: str | Path, status: int = 0) -> dict[str, int]:
     """Runs `eventstate record` and gives its counts."""

@@ -15,6 +15,8 @@ from eventstate.values import delta
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.proves("replay")
+
 
 def versions(store: StateStore, *, head: bool | None = None) -> list[int]:
     """Give the versions that have snapshots."""

@@ -14,6 +14,8 @@ from eventstate import CorruptJournalError, StateStore, StoreClosedError, Verify
 from eventstate.journal.chain import digest
 from eventstate.values.codec import Codec
 
+pytestmark = pytest.mark.proves("rows")
+
 U32 = 1 << 32
 
 

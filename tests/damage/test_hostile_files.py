@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from tests.damage.images import Image
 
+pytestmark = pytest.mark.proves("hostile")
+
 
 @pytest.fixture(scope="module")
 def whole() -> Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from eventstate import CorruptJournalError, StateStore
@@ -10,6 +12,9 @@ from tests.damage.faults import KINDS
 from tests.damage.forge import forge
 from tests.damage.images import Image, Originals, originals
 from tests.damage.judge import Judge, Outcome, WrongError
+
+if TYPE_CHECKING:
+    from tests.promises import Proofs
 
 SEED = 7
 COUNTS = {"flip": 2000, "swap": 200, "zero": 200, "stale": 200, "truncation": 200, "tail": 200}
@@ -31,11 +36,14 @@ def whole() -> Originals:
 
 
 @pytest.mark.parametrize("kind", COUNTS)
-def test_whatever_happens_to_the_bytes_no_state_is_silently_different(whole: Originals, kind: str) -> None:
+def test_whatever_happens_to_the_bytes_no_state_is_silently_different(
+    whole: Originals, kind: str, proved: Proofs
+) -> None:
     result: Result = campaign(kind, whole, SEED, range(COUNTS[kind]))
     assert not result.wrong, "\n".join(result.wrong)
     assert result.outcomes.total() == COUNTS[kind]
     assert set(result.outcomes) >= EXPECTED[kind]
+    proved("flips" if kind == "flip" else "pages", COUNTS[kind])
 
 
 def test_a_lost_write_that_no_hash_showed_would_be_noticed(whole: Originals) -> None:

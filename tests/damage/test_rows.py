@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from eventstate import Session
 
+pytestmark = pytest.mark.proves("rows")
+
 COLUMNS = {
     "sessions": {"id": int, "user_id": str, "session_id": str},
     "branches": {

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from eventstate.verify import VerifyReport
     from eventstate.verify.seal import Seal
 
+pytestmark = pytest.mark.proves("seal")
+
 EVENTFUL = [1, 2, 4, 6, 8, 9]
 LAST = 9
 FORGED = Codec().encode("forged")

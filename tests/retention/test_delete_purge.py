@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.retention.raw import Other, Peeper
 
+pytestmark = pytest.mark.proves("delete")
+
 NAMES = {
     name: marker(-number)
     for number, name in enumerate(

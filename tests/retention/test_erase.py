@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.retention.raw import Peeper
 from tests.retention.secrets import REST, SECRET, TWIN, talk, verified
 
+pytestmark = pytest.mark.proves("erase")
+
 
 def test_an_erased_attribute_is_absent_everywhere_and_its_commits_stay(path: Path, peeper: Peeper) -> None:
     with StateStore(path, snapshot_every=1) as store:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from tests.stores import packed
 if TYPE_CHECKING:
     from eventstate import Session
     from tests.retention.raw import Peeper
+
+pytestmark = pytest.mark.proves("erase")
 
 few = settings(max_examples=max(settings().max_examples // 2, 10))
 some = st.lists(st.tuples(st.sampled_from(PATHS), st.integers(0, 5)), min_size=1, max_size=3)

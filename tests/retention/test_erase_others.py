@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tests.retention.raw import Other, Peeper
 from tests.retention.secrets import REST, SECRET, TWIN, talk, verified
 
+pytestmark = pytest.mark.proves("erase")
+
 # Other processes
 
 WARM = (

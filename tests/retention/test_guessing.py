@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from eventstate import Session
 
+pytestmark = pytest.mark.proves("guess")
+
 PIN = "4711"
 ALL, NEAR = range(10_000), range(4_000, 5_000)
 _CODEC = Codec()

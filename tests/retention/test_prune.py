@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.retention.raw import Peeper
 from tests.retention.pasts import counted, numbers, verified
 
+pytestmark = pytest.mark.proves("prune")
+
 
 def test_the_past_is_folded_to_one_state_and_the_rest_goes_on(path: Path) -> None:
     with StateStore(path, clock=Clock()) as store:

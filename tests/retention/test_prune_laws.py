@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from tests.stores import Clock, packed
 if TYPE_CHECKING:
     from eventstate import Session
     from eventstate.retention import Pruned
+
+pytestmark = pytest.mark.proves("prune")
 
 few = settings(max_examples=max(settings().max_examples // 2, 10))
 limits = st.one_of(st.none(), st.integers(1, 4)), st.one_of(st.none(), st.integers(0, 30))

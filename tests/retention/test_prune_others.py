@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.retention.raw import Other
 from tests.retention.pasts import counted, numbers, verified
 
+pytestmark = pytest.mark.proves("prune")
+
 
 def test_another_process_reads_on_and_what_it_held_of_the_past_is_not_found(path: Path, other: Other) -> None:
     with StateStore(path) as store:

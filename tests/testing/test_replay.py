@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from eventstate.testing.scripts import Action
 
+pytestmark = pytest.mark.proves("replay")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

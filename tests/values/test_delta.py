@@ -17,6 +17,8 @@ from eventstate.values.paths import as_path, parse_pointer, pointer, show
 from eventstate.values.registry import TypeRegistry
 from tests.strategies import bushy_states, exact, json_states, states
 
+pytestmark = pytest.mark.proves("replay")
+
 CODEC = Codec()
 
 

@@ -25,6 +25,8 @@ from tests.values.typed import CODEC, REGISTRY, TYPED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.proves("hostile")
+
 MEGABYTE = 1 << 20
 
 

@@ -20,6 +20,8 @@ from tests.values.rounds import check_unshared, mutables
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.proves("replay")
+
 CODEC = Codec()
 
 

@@ -13,6 +13,8 @@ from eventstate.values.redact import Redactor
 from tests.strategies import exact
 from tests.values.branches import within
 
+pytestmark = pytest.mark.proves("erase")
+
 CODEC = Codec()
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.proves("erase")
+
 CODEC = Codec()
 
 
