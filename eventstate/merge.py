@@ -175,7 +175,8 @@ def _parents(journal: Journal, point: Point) -> Iterator[Point]:
     if branch.parent is not None:
         yield Point(branch.parent, branch.parent_version)
     for source, version in journal.branches.merges(point):
-        yield Point(journal.branches.get(source), version)
+        if source in journal.branches.ids(branch.session):  # else a salvage had to leave it out
+            yield Point(journal.branches.get(source), version)
 
 
 def _position(journal: Journal, point: Point) -> int:

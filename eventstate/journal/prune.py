@@ -130,7 +130,7 @@ class Pruner:
     def _needed_versions(self) -> set[int]:
         """Find which of the branch's own versions forks, tags and merges refer to."""
         rows = self._journal.connection.all(sql.REFERRED_VERSIONS, (self._branch.id, self._branch.session))
-        return {version for (version,) in rows if version > self._branch.parent_version}
+        return {version for (version,) in rows if (version or 0) > self._branch.parent_version}
 
     def _needed_commits(self) -> set[int]:
         """Find which of the branch's commits forks refer to."""

@@ -90,7 +90,10 @@ def _check(journal: Journal) -> bool:
 
 
 def _structure(journal: Journal) -> list[str]:
-    rows = journal.connection.all(sql.INTEGRITY_CHECK)
+    try:
+        rows = journal.connection.all(sql.INTEGRITY_CHECK)
+    except CorruptJournalError as error:  # worse than what it was made to tell
+        return [str(error)]
     lines = [line for (text,) in rows for line in text.splitlines()]
     return [line for line in lines if line != "ok" and not line.startswith("***")]
 

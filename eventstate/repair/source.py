@@ -238,23 +238,18 @@ class Source:
 
     # What belongs to a commit
 
-    def written(self, commit: Commit, *, singly: bool) -> tuple[dict[int, Event], dict[int, Redaction]]:
-        """Give a commit's events, and what is left of those that were replaced, by `seq`.
-
-        Args:
-            commit: whose.
-            singly: look for each by its key, up to the first of which nothing is there.
-        """
+    def written(self, commit: Commit) -> tuple[dict[int, Event], dict[int, Redaction]]:
+        """Give a commit's events, and what is left of those that were replaced, by `seq`."""
         last = row_id(commit.branch, commit.version)
         bounds = last - commit.events, last
-        if not singly:
-            rows = self._all(sql.LIST_EVENTS, (*bounds, max(commit.events, 1)))
-            left = self._all(sql.LIST_REDACTIONS, bounds) if "redactions" in self._tables else []
-            if rows is not None and left is not None:
-                return (
-                    {key & LOW: Event(*event) for key, *event in rows},
-                    {key & LOW: Redaction(*redaction) for key, *redaction in left},
-                )
+        rows = self._all(sql.LIST_EVENTS, (*bounds, max(commit.events, 1)))
+        left = self._all(sql.LIST_REDACTIONS, bounds) if "redactions" in self._tables else []
+        if rows is not None and left is not None:
+            return (
+                {key & LOW: Event(*event) for key, *event in rows},
+                {key & LOW: Redaction(*redaction) for key, *redaction in left},
+            )
+        # One by one, up to the first of which nothing is there.
         events: dict[int, Event] = {}
         redactions: dict[int, Redaction] = {}
         for key in range(bounds[0] + 1, bounds[1] + 1):

@@ -214,20 +214,17 @@ class Walk:
         if commit.number != line.number + 1:
             return Checked(why="commits before it are missing")
         try:
-            found = self._checked(line, commit, singly=False)
-            if found.hash != commit.hash and commit.events:
-                found = self._checked(line, commit, singly=True)
+            return self._checked(line, commit)
         except _DAMAGE as error:
             return Checked(why=f"unreadable: {error}")
-        return found
 
-    def _checked(self, line: Line, commit: Commit, *, singly: bool) -> Checked:
+    def _checked(self, line: Line, commit: Commit) -> Checked:
         first = commit.version - commit.events + 1
         if not 0 <= commit.events <= commit.version <= LOW:
             return Checked(why="its row is damaged")
         if line.hash is not None and line.version not in {None, first - 1}:
             return Checked(why="its version does not follow on the commit before")
-        events, redactions = self._source.written(commit, singly=singly)
+        events, redactions = self._source.written(commit)
         digests: list[bytes] = []
         for seq in range(first, commit.version + 1):
             if seq in redactions:

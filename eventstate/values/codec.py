@@ -15,7 +15,6 @@ import datetime as dt
 import decimal
 import functools
 import uuid
-import zoneinfo
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
@@ -24,6 +23,7 @@ from eventstate.errors import CorruptJournalError, EventStateError, UnsupportedV
 from eventstate.values.bounds import check_lengths, is_crowded, paired, refuse_alike
 from eventstate.values.paths import Path, show
 from eventstate.values.registry import TypeRegistry, Unregistered
+from eventstate.values.times import dump_zone, load_datetime, load_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -362,48 +362,10 @@ def _escape(value: Any) -> Any:
     return value
 
 
-@functools.cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones() - {"localtime"})  # that is another one elsewhere
-
-
-def _dump_zone(value: dt.datetime | dt.time) -> Any:
-    zone = value.tzinfo
-    if zone is None:
-        return None
-    if type(zone) is dt.timezone:
-        offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
-        return [offset // dt.timedelta(microseconds=1), *name]
-    if type(zone) is zoneinfo.ZoneInfo and zone.key in _zones():
-        return zone.key
-    raise TypeError(f"the time zone {zone!r} can't be stored")
-
-
-def _load_zone(zone: Any) -> dt.tzinfo | None:
-    if zone is None:
-        return None
-    if isinstance(zone, str):
-        if zone not in _zones():  # an allow-list: ZoneInfo looks up packages by what it is given
-            raise ValueError(f"unknown time zone {zone!r}")
-        return zoneinfo.ZoneInfo(zone)
-    offset, *name = zone
-    return dt.timezone(dt.timedelta(microseconds=offset), *name)
-
-
 def _load_decimal(text: Any) -> decimal.Decimal:
     if type(text) is not str:  # of a long integer it takes time that grows with the square of its length
         raise TypeError("a decimal is no string")
     return decimal.Decimal(text)
-
-
-def _load_datetime(parts: Any) -> dt.datetime:
-    year, month, day, hour, minute, second, micro, fold, zone = parts
-    return dt.datetime(year, month, day, hour, minute, second, micro, _load_zone(zone), fold=fold)
-
-
-def _load_time(parts: Any) -> dt.time:
-    hour, minute, second, micro, fold, zone = parts
-    return dt.time(hour, minute, second, micro, _load_zone(zone), fold=fold)
 
 
 _DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
@@ -411,10 +373,10 @@ _DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
     decimal.Decimal: lambda v: (DECIMAL, str(v)),
     dt.datetime: lambda v: (
         DATETIME,
-        [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, _dump_zone(v)],
+        [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, dump_zone(v)],
     ),
     dt.date: lambda v: (DATE, [v.year, v.month, v.day]),
-    dt.time: lambda v: (TIME, [v.hour, v.minute, v.second, v.microsecond, v.fold, _dump_zone(v)]),
+    dt.time: lambda v: (TIME, [v.hour, v.minute, v.second, v.microsecond, v.fold, dump_zone(v)]),
     dt.timedelta: lambda v: (TIMEDELTA, [v.days, v.seconds, v.microseconds]),
     uuid.UUID: lambda v: (UUID, v.bytes),
 }
@@ -424,8 +386,8 @@ _LOADS: Final[dict[int, Callable[[Any], Any]]] = {
     FROZENSET: lambda parts: frozenset(refuse_alike(parts)),
     COMPLEX: lambda parts: complex(*parts),
     DECIMAL: _load_decimal,
-    DATETIME: _load_datetime,
+    DATETIME: load_datetime,
     DATE: lambda parts: dt.date(*parts),
-    TIME: _load_time,
+    TIME: load_time,
     TIMEDELTA: lambda parts: dt.timedelta(*parts),
 }

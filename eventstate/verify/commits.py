@@ -145,7 +145,7 @@ class Commits:
             digests = list(_digests(commit, events, redacted))
             hashed = chain.commit_hash(previous, commit, digests)
             self._take_records(branch, commit, events)
-            if branch.id == STORE.id and commit.kind == "purge" and commit.metadata is not None:
+            if branch.id == STORE.id and commit.kind in {"purge", "repair"} and commit.metadata is not None:
                 self._purged += self._inquiry.codec.decode(commit.metadata)["branches"]
         except (EventStateError, ValueError, TypeError, OverflowError, LookupError) as error:
             self._find(f"unreadable: {error}", branch, commit)
