@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from eventstate.checks import check_text
 from eventstate.errors import CorruptJournalError, KeyNotFoundError
@@ -15,6 +15,7 @@ from eventstate.journal.append import MAIN, moment
 from eventstate.journal.branches import View
 from eventstate.journal.cipher import Told
 from eventstate.journal.journal import Durability, Journal
+from eventstate.journal.pages import pages
 from eventstate.journal.records import Commit as CommitRow
 from eventstate.keys import KeyRing
 from eventstate.session import Session
@@ -228,10 +229,10 @@ class StateStore:
             yield self._described(row, names)
 
     def _commit_rows(self, after: int) -> Iterator[CommitRow]:
-        after = min(max(after, 0), _LAST)
-        while rows := self._journal.connection.all(sql.LIST_COMMITS, (after, _PAGE)):
-            yield from map(CommitRow._make, rows)
-            after = rows[-1][1]
+        def fetch(position: int) -> list[Any]:
+            return self._journal.connection.all(sql.LIST_COMMITS, (position, _PAGE))
+
+        return map(CommitRow._make, pages(fetch, min(max(after, 0), _LAST), lambda row: int(row[1])))
 
     def _described(self, row: CommitRow, names: dict[int, tuple[str, str, str]]) -> Commit:
         journal = self._journal

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError, RoundNotFoundError
 from eventstate.journal import statements as sql
+from eventstate.journal.pages import pages
 from eventstate.journal.records import LOW, Branch, Commit, row_id
 from eventstate.journal.sessions import Sessions
 
@@ -164,13 +165,15 @@ class Branches(Sessions):
         stop = min(stop, view.ceiling)
         limit = row_id(view.branch.id, view.limit)
         statement = sql.LIST_ROUNDS_BACKWARDS if reverse else sql.LIST_ROUNDS
-        while start <= stop:
-            page = self._connection.all(statement, (view.branch.id, start, stop, limit, _PAGE))
-            for number, commit in page:
-                yield (-number if reverse else number), depth, number, commit
-            if len(page) < _PAGE:
-                return
-            start, stop = (start, page[-1][0] - 1) if reverse else (page[-1][0] + 1, stop)
+        sign = -1 if reverse else 1
+
+        def fetch(after: int) -> list[Any]:
+            low, high = (start, -after - 1) if reverse else (after + 1, stop)
+            return self._connection.all(statement, (view.branch.id, low, high, limit, _PAGE))
+
+        first = -stop - 1 if reverse else start - 1
+        for number, commit in pages(fetch, first, lambda row: sign * int(row[0]), _PAGE):
+            yield sign * number, depth, number, commit
 
     def at_key(self, commit_id: int | None) -> Commit:
         """Give the commit with a key.

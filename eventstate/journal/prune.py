@@ -10,6 +10,7 @@ from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.bare import Bare
 from eventstate.journal.branches import MAX_ROUND, Point, View
+from eventstate.journal.pages import pages
 from eventstate.journal.records import LOW, Branch, Commit, Draft, Event, row_id
 from eventstate.journal.snapshots import Mark
 from eventstate.values.delta import Op
@@ -109,10 +110,11 @@ class Pruner:
 
     def _commits(self, cut: Commit) -> Iterator[Commit]:
         """Walk the branch's commits up to the cut, those that are there."""
-        after, last = row_id(self._branch.id, 0), cut.id
-        while rows := self._journal.connection.all(sql.COMMITS_UPTO, (after, last)):
-            yield from map(Commit._make, rows)
-            after = rows[-1][0]
+
+        def fetch(after: int) -> list[Any]:
+            return self._journal.connection.all(sql.COMMITS_UPTO, (after, cut.id))
+
+        return map(Commit._make, pages(fetch, row_id(self._branch.id, 0), lambda row: int(row[0])))
 
     def _cut(self, cut: Commit) -> tuple[Commit, list[Commit]]:
         """Give the commit up to which the past is folded, and the commits up to it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import CorruptJournalError, EventStateError, SessionDeletedError
 from eventstate.journal import statements as sql
+from eventstate.journal.pages import pages
 from eventstate.journal.records import LOW, STORE, Branch, row_id
 
 if TYPE_CHECKING:
@@ -35,13 +36,13 @@ class Sessions:
         self, user_id: str | None, *, deleted: bool = False
     ) -> Iterator[tuple[int, str, str, int | None]]:
         """Walk the sessions `(number, user_id, session_id, deleted)`, of one user or all, by name."""
-        after: tuple[str, ...] = () if user_id is None else (user_id,)
-        first = True
-        while rows := self._connection.all(
-            sql.list_sessions(by_user=user_id is not None, first=first), (deleted, *after, _PAGE)
-        ):
-            yield from rows
-            after, first = rows[-1][1:3], False
+        start: tuple[str, ...] = () if user_id is None else (user_id,)
+
+        def fetch(after: tuple[str, ...]) -> list[Any]:
+            statement = sql.list_sessions(by_user=user_id is not None, first=after == start)
+            return self._connection.all(statement, (deleted, *after, _PAGE))
+
+        return pages(fetch, start, lambda row: tuple(row[1:3]))
 
     def session_names(self, session: int) -> tuple[str, str]:
         """Give a session's user and name.

@@ -10,6 +10,7 @@ from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.append import MAIN
 from eventstate.journal.events import weight
+from eventstate.journal.pages import pages
 from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Branch, Commit, Event, row_id
 from eventstate.values.delta import Op
 from eventstate.verify.inquiry import PAGE
@@ -94,12 +95,12 @@ class Commits:
             self._find(f"the commits up to {position} are not those that were sealed")
 
     def _rows(self, statement: str) -> Iterator[tuple[int, Commit]]:
-        after = _BEFORE_ALL
-        while rows := self._connection.all(statement, (after, PAGE)):
-            for row in rows:
-                commit = Commit._make(row) if statement == sql.LIST_COMMITS else _as_commit(*row)
-                yield commit.position, commit
-                after = commit.position
+        def fetch(after: int) -> list[Commit]:
+            rows = self._connection.all(statement, (after, PAGE))
+            return [Commit._make(row) if statement == sql.LIST_COMMITS else _as_commit(*row) for row in rows]
+
+        for commit in pages(fetch, _BEFORE_ALL, lambda commit: int(commit.position)):
+            yield commit.position, commit
 
     def _tell(self, total: int) -> None:
         if self._progress is not None:
