@@ -236,7 +236,12 @@ class Branches(Sessions):
 
     def merges(self, point: Point) -> list[tuple[int, int]]:
         """List the merges into a branch up to a version: `(source branch, its version)`."""
-        return self._connection.all(sql.LIST_MERGES, (point.branch.id, point.version))
+        rows = self._connection.all(sql.LIST_MERGES, (point.branch.id, point.version))
+        if any(None in row for row in rows):
+            raise CorruptJournalError(
+                f"{self._connection.path}: a merge of branch {point.branch.id} names nothing"
+            )
+        return rows
 
     def version_on(self, branch: Branch, point: Point) -> int | None:
         """Give the version of a branch that a point is; `None` if it is not in the branch's past."""

@@ -90,7 +90,13 @@ def event_digests(commit: Commit, events: Iterable[Event]) -> Iterator[bytes]:
 
 
 def state_digest(salt: bytes, packed: bytes) -> bytes:
-    """Hash a state to which a past was folded."""
+    """Hash a state to which a past was folded.
+
+    Raises:
+        CorruptJournalError: the salt is none.
+    """
+    if len(salt) != SALT_SIZE:
+        raise CorruptJournalError(f"a salt of {len(salt)} bytes")
     return blake2b(packed, key=salt, digest_size=HASH_SIZE).digest()
 
 

@@ -191,7 +191,7 @@ class Target:
 def root(source: Source, key: int, digest: bytes) -> tuple[Any, ...] | None:
     """Give the row of a root if its state is what a commit says; what else it holds is made anew."""
     row = source.root(key)
-    if row is None or row[4] is None or not 0 < len(row[4]) <= 64:  # noqa: PLR2004 - of BLAKE2b's keys
+    if row is None or row[4] is None or len(row[4]) != chain.SALT_SIZE:
         return None
     _, number, weight, size, salt, _, data = row
     if chain.state_digest(salt, data) == digest:  # of an encrypted session

@@ -49,6 +49,7 @@ class Commits:
         self._progress = progress
         self._last: dict[int, _Last] = {}
         self._records: dict[int, bytes | None] = {}
+        self._redacted: set[int] = set()
         self._husks: dict[int, int] = {}
         """The last of each branch."""
         self._purged = 0
@@ -168,6 +169,7 @@ class Commits:
             return {}
         last = row_id(commit.branch, commit.version)
         rows = self._connection.all(sql.LIST_REDACTIONS, (last - commit.events, last))
+        self._redacted.update(number for number, _, _ in rows)
         return {number & LOW: digest for number, digest, _ in rows}
 
     def _first(self, branch: Branch, commit: Commit) -> bytes:
@@ -212,7 +214,12 @@ class Commits:
         for key, _, salt in self._connection.all(sql.LIST_REDACTIONS, (-1, 1 << 62)):
             branch = self._inquiry.branch(key >> BRANCH_SHIFT)
             seq = key & LOW
-            if branch is None or seq <= self._inquiry.pruned.get(branch.id, 0):
+            if branch is None or key not in self._redacted:
+                self._find(f"what is left of event {seq} belongs to no commit", branch)
+                continue
+            if seq <= self._inquiry.pruned.get(branch.id, 0):
+                if salt is not None:
+                    self._find(f"event {seq} is pruned, and has a salt", branch)
                 continue
             self._report.erased += 1
             row = self._connection.one(sql.GET_EVENT, (key,))
@@ -221,7 +228,8 @@ class Commits:
                 continue
             told = self._records[key]
             event = None if row is None else Event._make(row)
-            if event is None or told != (None if event == _GONE else _digest(salt, event)):
+            left = _digest(salt, event) if event is not None and event != _GONE else None
+            if event is None or told != left or (salt is None) != (told is None):
                 self._find(f"event {seq} is not what its erasure left", branch)
 
 

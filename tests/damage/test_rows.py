@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.proves("rows")
 
 COLUMNS = {
-    "sessions": {"id": int, "user_id": str, "session_id": str},
+    "sessions": {"id": int, "user_id": str, "session_id": str, "deleted": int, "encrypted": int},
     "branches": {
         "id": int,
         "session": int,
@@ -34,6 +34,7 @@ COLUMNS = {
         "origin": int,
         "origin_commit": int,
         "origin_round": int,
+        "origin_named": int,
     },
     "commits": {
         "id": int,
@@ -58,6 +59,17 @@ COLUMNS = {
     "events": {"id": int, "op": int, "path": bytes, "value": bytes},
     "tags": {"branch": int, "name": str, "source": int, "version": int, "number": int},
     "snapshots": {"number": int, "weight": int, "size": int, "digest": bytes, "data": bytes},
+    "redactions": {"id": int, "digest": bytes, "salt": bytes},
+    "husks": {"id": int, "position": int, "hash": bytes},
+    "roots": {
+        "id": int,
+        "number": int,
+        "weight": int,
+        "size": int,
+        "salt": bytes,
+        "digest": bytes,
+        "data": bytes,
+    },
 }
 """What is read of each table, but for what only says when to make the next snapshot."""
 
@@ -87,6 +99,18 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fork.fork("deep", at=2).save({"z": 1}, commit_id="c")
         session.note("tool.called", {"n": 1})
         session.merge(fork)
+        pruned = store.session("eve")
+        for number in range(5):
+            pruned.save({"n": number, "card": "secret", "list": [{"card": number}]})
+        pruned.tag("second", at=2)
+        pruned.prune(keep_rounds=2)
+        pruned.erase("card")
+        pruned.save({"n": 9, "pin": 1, "deep": {"pin": 2, "x": 3}})
+        pruned.erase(("deep", "pin"))
+        store.session("carol").save({"n": 1})
+        store.session("carol").delete()
+        store.session("dave").save({"n": 1})
+        store.session("dave").purge()
         store.session("bob").save({"a": 1})
     return path
 
