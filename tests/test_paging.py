@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstate import CorruptJournalError
+from eventstate import CorruptJournalError, StateStore
 from eventstate.journal.pages import pages
 from tests.damage.campaign import campaign
 from tests.damage.images import originals
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.proves("hostile")
 
@@ -35,3 +40,23 @@ def test_keys_that_do_not_rise_are_damage_and_no_loop(rows: list[int]) -> None:
 def test_flips_that_once_led_round_in_a_circle_are_found() -> None:
     result = campaign("flip", originals(), 11, (6180, 20083, 34978))
     assert not result.wrong, "\n".join(result.wrong)
+
+
+def test_a_damaged_record_of_removals_is_no_reason_to_try_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        assert len(naps) < 100, "it tries for ever"
+
+    with StateStore(tmp_path / "a.db") as store:
+        session = store.session("u")
+        session.save({"n": 1, "card": 2})
+        session.save({"n": 2})
+        session.erase("card")
+        store._journal.connection.all("UPDATE removals SET position = 9223372036854775807")
+        monkeypatch.setattr("eventstate.writer.time.sleep", nap)
+        session.undo()
+        assert session.state() == {"n": 1}

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _CACHED: Final = 4096
 _PAGE: Final = 256
-_LAST: Final = 1 << 62  # beyond any commit's position
 
 
 class Sessions:
@@ -137,6 +136,12 @@ class Sessions:
         row = self._connection.one(sql.LAST_ROOT, (row_id(branch.id, 0), row_id(branch.id, upto)))
         return (0, 0) if row is None else (row[0] & LOW, row[1])
 
-    def epoch(self, position: int = _LAST) -> int:
+    def epoch(self, position: int | None = None) -> int:
         """Tell how often payloads were removed from the store, or had been when a commit was made."""
-        return self._connection.one(sql.EPOCH, (position,))[0] or 0  # type: ignore[index] # an aggregate has a row
+        rows = (
+            self._connection.all(sql.EPOCH)
+            if position is None
+            else self._connection.all(sql.EPOCH_AT, (position,))
+        )
+        [(epoch,)] = rows
+        return epoch or 0

@@ -18,7 +18,8 @@ COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
 # Removals
-EPOCH: Final = "SELECT max(id) FROM removals WHERE position < ?"
+EPOCH: Final = "SELECT max(id) FROM removals"  # as TIP has it, in a damaged file too
+EPOCH_AT: Final = "SELECT max(id) FROM removals WHERE position < ?"
 ADD_REMOVAL: Final = "INSERT INTO removals (position, pending) VALUES (?, ?)"
 STAGE: Final = "SELECT max(pending) FROM removals"
 SET_STAGE: Final = "UPDATE removals SET pending = ? WHERE pending = ? AND id <= ?"
