@@ -209,9 +209,12 @@ class StateStore:
         branches = self._journal.branches
         for number, user, name, gone in branches.sessions(user_id, deleted=deleted):
             main = branches.find(number, MAIN)
-            if main is None:
+            tip = None if main is None else branches.tip(main)
+            if main is None or tip is None:
+                if branches.session(user, name) != number:  # purged since it was listed
+                    continue
                 raise CorruptJournalError(f"session {user!r}, {name!r}: its first branch is missing")
-            head, latest = branches.head(main), branches.latest(View(main))
+            head, latest = tip.commit, branches.latest(View(main))
             highest = None if latest is None else latest.round
             count = len(branches.names(number))
             recorded_at = moment(head.recorded_at)

@@ -299,3 +299,13 @@ def test_who_takes_a_deletion_away_without_saying_so_is_found_out(path: Path) ->
         assert [finding.what for finding in report.findings] == [
             "commit 5 of the branch is gone, and no commit says so"
         ]
+
+
+def test_a_session_that_is_purged_while_sessions_are_listed_is_left_out(path: Path) -> None:
+    with StateStore(path) as store:
+        for name in ("p", "q", "r"):
+            store.session("listed", name).save({"n": 1})
+        walk = store.sessions("listed")
+        assert next(walk).session_id == "p"
+        store.session("listed", "q").purge()
+        assert [info.session_id for info in walk] == ["r"]
