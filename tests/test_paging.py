@@ -42,6 +42,11 @@ def test_flips_that_once_led_round_in_a_circle_are_found() -> None:
     assert not result.wrong, "\n".join(result.wrong)
 
 
+def test_a_flip_that_once_gave_an_index_a_round_without_a_number_is_found() -> None:
+    result = campaign("flip", originals(), 12, (2518,))
+    assert not result.wrong, "\n".join(result.wrong)
+
+
 def test_a_damaged_record_of_removals_is_no_reason_to_try_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,7 +169,10 @@ class Branches(Sessions):
 
         def fetch(after: int) -> list[Any]:
             low, high = (start, -after - 1) if reverse else (after + 1, stop)
-            return self._connection.all(statement, (view.branch.id, low, high, limit, _PAGE))
+            rows = self._connection.all(statement, (view.branch.id, low, high, limit, _PAGE))
+            if any(number is None for number, _ in rows):
+                raise CorruptJournalError(f"{self._connection.path}: an index has a round without a number")
+            return rows
 
         first = -stop - 1 if reverse else start - 1
         for number, commit in pages(fetch, first, lambda row: sign * int(row[0]), _PAGE):

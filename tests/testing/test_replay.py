@@ -464,7 +464,7 @@ class Assistant(ReplayMachine):
 
 
 TestAssistant = Assistant.TestCase
-TestAssistant.settings = settings(max_examples=settings().max_examples // 3)
+TestAssistant.settings = settings(max_examples=settings().max_examples // 5)
 
 
 class Trip(BaseModel):
@@ -498,7 +498,7 @@ class Planner(ReplayMachine):
 
 
 TestPlanner = Planner.TestCase
-TestPlanner.settings = settings(max_examples=settings().max_examples // 3)
+TestPlanner.settings = settings(max_examples=settings().max_examples // 5)
 
 
 class Anything(ReplayMachine):
@@ -547,7 +547,7 @@ class Anything(ReplayMachine):
 
 
 TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=settings().max_examples // 3)
+TestAnything.settings = settings(max_examples=settings().max_examples // 5)
 
 
 def run(kind: type[ReplayMachine], examples: int = 100, **options: Any) -> None:
