@@ -174,8 +174,10 @@ def _parents(journal: Journal, point: Point) -> Iterator[Point]:
     branch: Branch = point.branch
     if branch.parent is not None:
         yield Point(branch.parent, branch.parent_version)
-    for source, version in journal.branches.merges(point):
-        if source in journal.branches.ids(branch.session):  # else a salvage had to leave it out
+    merges = journal.branches.merges(point)
+    there = journal.branches.ids(branch.session) if merges else []
+    for source, version in merges:
+        if source in there:  # else a salvage had to leave it out
             yield Point(journal.branches.get(source), version)
 
 

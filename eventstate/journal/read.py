@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstate.errors import CorruptJournalError, EncryptionError, EventStateError, RoundNotFoundError
 from eventstate.journal import statements as sql
 from eventstate.journal.cipher import Context
+from eventstate.journal.pages import pages
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
 from eventstate.values.delta import Edit, Op, apply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from eventstate.journal.branches import Branches, Point
     from eventstate.journal.cipher import Cipher
@@ -151,25 +152,39 @@ class Reader:
         """Give one event of a branch, decoded."""
         return self._codec.decode(self._opened(owner, seq, self.event(owner, seq)))
 
-    def _scan(self, owner: Branch, low: int, high: int) -> Iterator[tuple[int, int, bytes, bytes | None]]:
-        """Walk an encrypted branch's own events, those that are there, as rows in the clear."""
-        while rows := self._connection.all(
-            sql.LIST_EVENTS, (row_id(owner.id, low), row_id(owner.id, high), _PAGE)
-        ):
-            for number, *event in rows:
-                yield number, *self._opened(owner, number & LOW, Event._make(event))
-            low = rows[-1][0] & LOW
+    def _rows(
+        self,
+        owner: Branch,
+        bounds: tuple[int, int],
+        statement: str,
+        values: tuple[Any, ...],
+        wanted: Callable[[int, bytes], bool],
+    ) -> Iterable[Any]:
+        """Give those of a branch's own rows `(key, op, path, ...)` that are asked for, in the clear.
+
+        Args:
+            owner: the branch.
+            bounds: after which `seq`, and up to which.
+            statement: finds them where nothing is encrypted.
+            values: what it takes after the bounds.
+            wanted: says of an operation and a path what the statement would, where all has to be decrypted.
+        """
+        low, high = (row_id(owner.id, seq) for seq in bounds)
+        if owner.sealed is None:
+            return self._connection.all(statement, (low, high, *values))
+        rows = pages(
+            lambda after: self._connection.all(sql.LIST_EVENTS, (after, high, _PAGE)),
+            low,
+            lambda row: int(row[0]),
+        )
+        opened = ((key, *self._opened(owner, key & LOW, Event._make(event))) for key, *event in rows)
+        return (row for row in opened if wanted(row[1], row[2]))
 
     def paths(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Op, Path]]:
         """Walk a lineage's events without their values: `(owner, seq, op, path)`."""
         for owner, low, high in segments(branch, after, upto):
-            rows: Iterable[tuple[int, int, bytes]]
-            if owner.sealed is not None:
-                rows = (row[:3] for row in self._scan(owner, low, high) if row[1] < Op.NOTE)
-            else:
-                rows = self._connection.all(sql.LIST_PATHS, (row_id(owner.id, low), row_id(owner.id, high)))
-            for number, op, path in rows:
-                yield owner, number & LOW, self._codec.op(op), self._codec.path(path)
+            for key, op, path, *_ in self._rows(owner, (low, high), sql.LIST_PATHS, (), _changes):
+                yield owner, key & LOW, self._codec.op(op), self._codec.path(path)
 
     def attribute(
         self, branch: Branch, after: int, upto: int, path: Path
@@ -180,45 +195,38 @@ class Reader:
         # No path is deeper than 200 keys, so none below the attribute sorts after this.
         end = data + b"\xff" * 256
         statement = sql.list_attribute(len(above))
+
+        def touches(op: int, where: bytes) -> bool:
+            return op < Op.NOTE and (data <= where < end or (op < Op.ORDER and where in above))
+
         for owner, low, high in segments(branch, after, upto):
-            rows: Iterable[tuple[int, int, bytes]]
-            if owner.sealed is not None:
-                rows = (
-                    row[:3]
-                    for row in self._scan(owner, low, high)
-                    if row[1] < Op.NOTE and (data <= row[2] < end or (row[1] < Op.ORDER and row[2] in above))
-                )
-            else:
-                rows = self._connection.all(
-                    statement, (row_id(owner.id, low), row_id(owner.id, high), data, end, *above)
-                )
-            for number, op, where in rows:
-                yield owner, number & LOW, self._codec.op(op), self._codec.path(where)
+            for key, op, where, *_ in self._rows(owner, (low, high), statement, (data, end, *above), touches):
+                yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
 
     def notes(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Event]]:
         """Walk a lineage's notes: `(owner, seq, event)`."""
         for owner, low, high in segments(branch, self.start(branch, upto), upto):
-            rows: Iterable[Any]
-            if owner.sealed is not None:
-                rows = (row for row in self._scan(owner, low, high) if row[1] == Op.NOTE)
-            else:
-                rows = self._connection.all(sql.LIST_NOTES, (row_id(owner.id, low), row_id(owner.id, high)))
-            for number, *event in rows:
-                yield owner, number & LOW, Event._make(event)
+            for key, *event in self._rows(owner, (low, high), sql.LIST_NOTES, (), _is_note):
+                yield owner, key & LOW, Event._make(event)
 
     def changed(self, branch: Branch, after: int, upto: int) -> bool:
         """Say whether the events after one version up to another change the state: notes do not."""
         return any(
-            any(row[1] < Op.NOTE for row in self._scan(owner, low, high))
-            if owner.sealed is not None
-            else self._connection.one(sql.ANY_CHANGE, (row_id(owner.id, low), row_id(owner.id, high)))
-            is not None
+            next(iter(self._rows(owner, (low, high), sql.ANY_CHANGE, (), _changes)), None) is not None
             for owner, low, high in segments(branch, after, upto)
         )
 
     def place(self, owner: Branch, seq: int) -> str:
         """Say in words where an event stands."""
         return f"{self._connection.path}: session {owner.session}, branch {owner.name!r}, event {seq}"
+
+
+def _changes(op: int, _: bytes) -> bool:
+    return op < Op.NOTE
+
+
+def _is_note(op: int, _: bytes) -> bool:
+    return op == Op.NOTE
 
 
 class Walk:
