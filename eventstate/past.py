@@ -85,9 +85,11 @@ class Past:
     def _plain(self, at: At | None = None, version: int | None = None) -> Any:
         branch = self._writer.find_branch()
         if at is None and version is None:
-            if branch is None or not self.exists:
+            branches = self._journal.branches
+            tip = None if branch is None else branches.tip(branch)
+            if branch is None or tip is None or tip.deleted is not None:
                 return None
-            if self._journal.branches.latest_point(View(branch)) is None:
+            if not tip.is_latest and branches.latest_point(View(branch)) is None:
                 return None
             opened = self._writer.open()
             try:

@@ -26,7 +26,7 @@ from eventstate import (
     MemoryKeyRing,
 )
 from eventstate.errors import MissingPackageError
-from eventstate.journal.cipher import NONCE_SIZE, TAG_SIZE, Cipher, Context, Purpose, body
+from eventstate.journal.cipher import NONCE_SIZE, TAG_SIZE, Cipher, Context, Purpose
 from eventstate.journal.records import Event
 from eventstate.values.delta import Op
 
@@ -371,8 +371,8 @@ def test_a_sealed_event_of_an_unknown_operation_is_damage() -> None:
 
 
 def test_the_body_of_an_event_is_that_of_its_digest() -> None:
-    assert body(Event(Op.DELETE, b"\xa1a", None)) == b"\2\0\0\0\2\xa1a\0"
-    assert body(Event(Op.SET, b"", b"")) == b"\1\0\0\0\0\1"
+    assert Event(Op.DELETE, b"\xa1a", None).body == b"\2\0\0\0\2\xa1a\0"
+    assert Event(Op.SET, b"", b"").body == b"\1\0\0\0\0\1"
 
 
 # Around

@@ -20,7 +20,7 @@ from eventstate.journal import statements as sql
 from eventstate.journal.branches import MAX_ROUND, Branches, Tip, View
 from eventstate.journal.cipher import Context, Told
 from eventstate.journal.events import weight
-from eventstate.journal.records import LOW, STORE, Branch, Commit, Draft, ForkPoint, row_id
+from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -245,7 +245,7 @@ class Appender:
             hash=b"",
             chain=b"",
         )
-        previous = head.hash if head is not None else self._first(branch, names)
+        previous = head.hash if head is not None else self._branches.beginning(branch, names)
         hashed = chain.commit_hash(previous, commit, chain.event_digests(commit, draft.events))
         return commit._replace(hash=hashed, chain=chain.link(last[2], hashed)), draft
 
@@ -264,15 +264,6 @@ class Appender:
             return draft
         place = Context("metadata", *names, branch.id, number)
         return draft._replace(actor=None, reason=None, metadata=self._cipher.seal_told(place, told))
-
-    def _first(self, branch: Branch, names: tuple[str, str]) -> bytes:
-        """Give what a branch's first commit follows on."""
-        if branch.id == STORE.id:
-            return chain.store_line()
-        if branch.origin is None:
-            return chain.genesis(*names, encrypted=branch.sealed is not None)
-        origin = self._branches.get_commit(branch.origin, branch.origin_commit)
-        return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
     def _tag(self, branch: Branch, commit: Commit, name: str) -> None:
         if self._branches.find_tag(View(branch), name) is not None:

@@ -8,9 +8,10 @@ import heapq
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError, RoundNotFoundError
+from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.pages import pages
-from eventstate.journal.records import LOW, Branch, Commit, row_id
+from eventstate.journal.records import LOW, STORE, Branch, Commit, row_id
 from eventstate.journal.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -90,6 +91,19 @@ class Branches(Sessions):
                 f"{self._connection.path}: commit {number} of branch {branch.id} is missing"
             )
         return commit
+
+    def heads(self, session: int) -> dict[int, int]:
+        """Give the number of the last commit of each branch of a session, by the branch's number."""
+        return {number: self.head(self.get(number)).number for number in self.ids(session)}
+
+    def beginning(self, branch: Branch, names: tuple[str, str]) -> bytes:
+        """Give the hash that a branch's first commit follows on; `names` are its session's."""
+        if branch.id == STORE.id:
+            return chain.store_line()
+        if branch.origin is None:
+            return chain.genesis(*names, encrypted=branch.sealed is not None)
+        origin = self.get_commit(branch.origin, branch.origin_commit)
+        return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
     def find_round(self, view: View, number: int) -> Commit | None:
         """Find the commit that a round's number names."""

@@ -77,10 +77,7 @@ def salts_without(commit: Commit, seqs: Collection[int]) -> bytes:
 
 def event_digest(salt: bytes, event: Event) -> bytes:
     """Hash one event under its own salt: without the salt, no guess at the payload can be checked."""
-    hasher = blake2b(key=salt, digest_size=HASH_SIZE)
-    hasher.update(bytes((event.op,)) + len(event.path).to_bytes(4, "big") + event.path)
-    hasher.update(b"\0" if event.value is None else b"\1" + event.value)
-    return hasher.digest()
+    return blake2b(event.body, key=salt, digest_size=HASH_SIZE).digest()
 
 
 def event_digests(commit: Commit, events: Iterable[Event]) -> Iterator[bytes]:

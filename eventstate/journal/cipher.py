@@ -190,7 +190,7 @@ class Cipher:
         """
         if _is_open(event):
             return event
-        return Event(Op.CIPHER, b"", self.seal(context, body(event)))
+        return Event(Op.CIPHER, b"", self.seal(context, event.body))
 
     def open_event(self, context: Context, event: Event) -> Event:
         """Decrypt an event of an encrypted session.
@@ -227,15 +227,8 @@ def _is_open(event: Event) -> bool:
     return not path and (op in _RECORDS or (op == Op.GONE and value is None))
 
 
-def body(event: Event) -> bytes:
-    """Give an event as one string of bytes: `op, length of the path, path, 0 or 1, value`."""
-    op, path, value = event
-    head = bytes((op,)) + len(path).to_bytes(4, "big") + path
-    return head + (b"\0" if value is None else b"\1" + value)
-
-
 def _event(context: Context, plain: bytes) -> Event:
-    """Take an event out of its one string of bytes."""
+    """Take an event out of its `body`."""
     end = _HEAD + int.from_bytes(plain[1:_HEAD], "big")
     marker, value = plain[end : end + 1], plain[end + 1 :]
     if marker == b"\1" or (marker == b"\0" and not value):

@@ -13,7 +13,7 @@ from eventstate.journal.bare import Bare
 from eventstate.journal.branches import Point
 from eventstate.journal.cipher import Context
 from eventstate.journal.read import segments
-from eventstate.journal.records import LOW, Branch, Commit, Draft, Event, row_id
+from eventstate.journal.records import GONE, LOW, Branch, Commit, Draft, Event, row_id
 from eventstate.journal.snapshots import Mark
 from eventstate.values.delta import Op
 from eventstate.values.redact import Redactor
@@ -21,8 +21,6 @@ from eventstate.values.redact import Redactor
 if TYPE_CHECKING:
     from eventstate.journal.journal import Journal
     from eventstate.values.paths import Path
-
-GONE = Event(Op.GONE, b"", None)
 
 
 @dataclass(slots=True)
@@ -110,11 +108,7 @@ class Eraser:
             The position of the first commit that says so; `None` if the session has moved since the plan.
         """
         journal, positions = self._journal, list[int]()
-        if {
-            line: journal.branches.head(journal.branches.get(line)).number for line in plan.heads
-        } != plan.heads:
-            return None
-        if journal.branches.ids(self._session) != list(plan.heads):
+        if journal.branches.heads(self._session) != plan.heads:
             return None
         names = journal.branches.session_names(self._session)
         for line in plan.branches:

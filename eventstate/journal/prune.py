@@ -63,7 +63,8 @@ class Pruner:
             keep_rounds: how many of the highest rounds to keep.
             since: keep also the rounds recorded from this time on, and those after them.
         """
-        branch, plan = self._branch, Pruning(self._branch, self.heads())
+        branch, heads = self._branch, self._journal.branches.heads(self._branch.session)
+        plan = Pruning(branch, heads)
         own = [c for c in self._bare.branches.rounds(View(branch), 0, MAX_ROUND) if c.branch == branch.id]
         first = len(own) if keep_rounds is None else max(len(own) - keep_rounds, 0)
         if since is not None:
@@ -99,14 +100,6 @@ class Pruner:
         low, high = row_id(branch.id, 0), row_id(branch.id, cut.version)
         [(_, plan.events)] = self._journal.connection.all(sql.COUNT_BETWEEN, (low, high))
         return plan
-
-    def heads(self) -> dict[int, int]:
-        """Give the number of the last commit of each of the session's branches."""
-        branches = self._journal.branches
-        return {
-            number: branches.head(branches.get(number)).number
-            for number in branches.ids(self._branch.session)
-        }
 
     def _commits(self, cut: Commit) -> Iterator[Commit]:
         """Walk the branch's commits up to the cut, those that are there."""
@@ -162,7 +155,7 @@ class Pruner:
             The position of the commit that says so; `None` if the session has moved since the plan.
         """
         journal, branch, cut = self._journal, plan.branch, plan.cut
-        if self.heads() != plan.heads or cut is None:
+        if journal.branches.heads(branch.session) != plan.heads or cut is None:
             return None
         connection = journal.connection
         low, high = row_id(branch.id, 0), row_id(branch.id, cut.version)
@@ -186,8 +179,7 @@ class Pruner:
         names = journal.branches.session_names(branch.session)
         tip = journal.branches.tip(branch)
         # What the first commit proves, if that is gone: whose session it is.
-        sealed = branch.sealed is not None
-        genesis = chain.genesis(*names, encrypted=sealed) if branch.origin is None else None
+        genesis = journal.branches.beginning(branch, names) if branch.origin is None else None
         record = Event(Op.PRUNE, b"", self._bare.codec.encode([cut.version, roots, genesis]))
         return journal.appender.add(branch, tip, draft._replace(events=(record,)), names).position
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-if TYPE_CHECKING:
-    from eventstate.values.delta import Op
+from eventstate.values.delta import Op
 
 BRANCH_SHIFT: Final = 32
 LOW: Final = (1 << BRANCH_SHIFT) - 1
@@ -70,12 +69,40 @@ class Commit(NamedTuple):
         return self.id & LOW
 
 
+class Husk(NamedTuple):
+    """What is left of a commit that is gone."""
+
+    id: int
+    position: int
+    hash: bytes
+
+    @property
+    def branch(self) -> int:
+        """The id of the branch that it was of."""
+        return self.id >> BRANCH_SHIFT
+
+    @property
+    def number(self) -> int:
+        """Its place among the branch's own commits, from 1."""
+        return self.id & LOW
+
+
 class Event(NamedTuple):
     """One event as it stands in the file: its path and value are still encoded."""
 
     op: Op
     path: bytes
     value: bytes | None
+
+    @property
+    def body(self) -> bytes:
+        """All of it, to be hashed or encrypted: op, length of the path, path, then 0, or 1 and the value."""
+        head = bytes((self.op,)) + len(self.path).to_bytes(4, "big") + self.path
+        return head + (b"\0" if self.value is None else b"\1" + self.value)
+
+
+GONE: Final = Event(Op.GONE, b"", None)
+"""What is left of an event that was erased."""
 
 
 class ForkPoint(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError, StorageError
 from eventstate.journal import statements as sql
 from eventstate.journal.connection import Connection
-from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Commit, Event, row_id
+from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Commit, Event, Husk, row_id
 from eventstate.journal.schema import APPLICATION_ID, expected_schema, migrations
 from eventstate.repair.disk import MendedDisk, layouts
 
@@ -18,24 +18,6 @@ if TYPE_CHECKING:
 _PAGE: Final = 256
 _NEAR: Final = 4096  # so many keys after an unreadable one are tried one by one
 _LAST: Final = (1 << 63) - 1
-
-
-class Husk(NamedTuple):
-    """What is left of a commit that is gone."""
-
-    id: int
-    position: int
-    hash: bytes
-
-    @property
-    def branch(self) -> int:
-        """The id of its branch."""
-        return self.id >> BRANCH_SHIFT
-
-    @property
-    def number(self) -> int:
-        """Its place among the branch's own commits, from 1."""
-        return self.id & LOW
 
 
 class Redaction(NamedTuple):

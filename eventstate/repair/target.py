@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.journal import Journal
-from eventstate.journal.records import LOW, STORE, Commit, Draft, Event, row_id
-from eventstate.values.delta import Op
+from eventstate.journal.records import GONE, LOW, STORE, Commit, Draft, Event, row_id
 from eventstate.values.registry import TypeRegistry
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from eventstate.repair.source import Redaction, Source
 
 _PLACEHOLDER: Final = row_id((1 << 31) - 1, LOW)
-_GONE: Final = Event(Op.GONE, b"", None)
 _SIZE: Final = 3
 _PART: Final = 1 << 16
 
@@ -178,7 +176,7 @@ class Target:
             return
         branch = self.journal.branches.get(number)
         names = self.journal.branches.session_names(branch.session)
-        draft = Draft("repair", events=(_GONE,) * (version - head.version))
+        draft = Draft("repair", events=(GONE,) * (version - head.version))
         self.journal.appender.add(branch, self.journal.branches.tip(branch), draft, names)
 
     def place(self, line: Line) -> tuple[int | None, int | None]:

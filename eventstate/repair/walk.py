@@ -9,9 +9,8 @@ from eventstate.errors import EventStateError
 from eventstate.journal import chain
 from eventstate.journal.append import MAIN
 from eventstate.journal.events import EventCodec, weight
-from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Commit, Event, row_id
+from eventstate.journal.records import BRANCH_SHIFT, GONE, LOW, STORE, Commit, Event, Husk, row_id
 from eventstate.repair.lines import Line, Need, Record, Start
-from eventstate.repair.source import Husk, Redaction, Source
 from eventstate.values.codec import Codec
 from eventstate.values.delta import Op
 from eventstate.values.registry import TypeRegistry
@@ -19,13 +18,13 @@ from eventstate.values.registry import TypeRegistry
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from eventstate.repair.source import Redaction, Source
     from eventstate.repair.target import Target
 
 _TELL: Final = 256
 _AHEAD: Final = 4
 """So many commits after one whose own chain doesn't fit are asked about it."""
 
-_GONE: Final = Event(Op.GONE, b"", None)
 _DAMAGE: Final = (EventStateError, ValueError, TypeError, OverflowError, IndexError)
 
 
@@ -326,7 +325,7 @@ class Walk:
         line.records += records
         for seq, (_, salt) in checked.redactions.items():
             event = checked.events.get(seq)
-            digest = None if event in {None, _GONE} else _stand_in(salt, event)
+            digest = None if event in {None, GONE} else _stand_in(salt, event)
             line.needs.append(Need(commit.number, seq, event is not None, digest))
         if commit.kind == "tag" and commit.source is not None:
             line.tags.append((commit.number, commit.source, commit.source_version or 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from eventstate.errors import CorruptJournalError, EventStateError
 from eventstate.journal import chain
@@ -11,7 +11,7 @@ from eventstate.journal import statements as sql
 from eventstate.journal.append import MAIN
 from eventstate.journal.events import weight
 from eventstate.journal.pages import pages
-from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Branch, Commit, Event, row_id
+from eventstate.journal.records import BRANCH_SHIFT, GONE, LOW, STORE, Branch, Commit, Event, Husk, row_id
 from eventstate.values.delta import Op
 from eventstate.verify.inquiry import PAGE
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from eventstate.verify.inquiry import Inquiry
     from eventstate.verify.seal import Seal
 
+Row = TypeVar("Row", Commit, Husk)
+
 _BEFORE_ALL: Final = -(1 << 63)
 _FIRST: Final = Branch(0, 0, MAIN, None, 0, None, 0, None, None)
-_GONE: Final = Event(Op.GONE, b"", None)
 
 
 class _Last(NamedTuple):
@@ -59,32 +60,31 @@ class Commits:
         """Check every commit's hash, and the store's chain over them."""
         [(total,)] = self._connection.all(sql.COUNT_COMMITS)
         position, link, recorded_at = 0, chain.EMPTY_CHAIN, 0
-        for place, commit in heapq.merge(
-            self._rows(sql.LIST_COMMITS), self._rows(sql.LIST_HUSKS), key=lambda item: item[0]
-        ):
-            branch = self._inquiry.branch(commit.branch)
-            if place < 1:
-                self._find("the commit stands before the first", branch, commit)
+        commits: Iterator[Commit | Husk] = self._rows(sql.LIST_COMMITS, Commit)
+        husks: Iterator[Commit | Husk] = self._rows(sql.LIST_HUSKS, Husk)
+        for item in heapq.merge(commits, husks, key=lambda item: item.position):
+            branch = self._inquiry.branch(item.branch)
+            if item.position < 1:
+                self._find("the commit stands before the first", branch, item)
                 continue
-            if place != position + 1:
-                self._find(f"commits {position + 1} to {place - 1} of the store are missing", None, commit)
-                link = commit.chain
+            if item.position != position + 1:
+                gap = f"commits {position + 1} to {item.position - 1} of the store are missing"
+                self._find(gap, None, item)
+            link = chain.link(link, item.hash)
+            if isinstance(item, Husk):
+                self._husk(item)
             else:
-                link = chain.link(link, commit.hash)
-            if commit.kind == _HUSK:
-                self._husk(commit)
-            else:
-                if link != commit.chain:
-                    self._find("the store's chain is broken", branch, commit)
-                if commit.recorded_at < recorded_at:
-                    self._find("recorded before the one that it follows", branch, commit)
-                link, recorded_at = commit.chain, commit.recorded_at
-                self._commit(branch, commit)
+                if link != item.chain and item.position == position + 1:
+                    self._find("the store's chain is broken", branch, item)
+                if item.recorded_at < recorded_at:
+                    self._find("recorded before the one that it follows", branch, item)
+                link, recorded_at = item.chain, item.recorded_at
+                self._commit(branch, item)
                 self._report.commits += 1
                 if self._report.commits % PAGE == 0:
                     self._tell(total)
-            position = place
-            self._compare_seal(place, link)
+            position = item.position
+            self._compare_seal(position, link)
         if self._seal is not None and position < self._seal.position:
             what = f"the seal is of commit {self._seal.position}, the last is {position}"
             self._find(f"the newest commits are missing: {what}")
@@ -95,19 +95,17 @@ class Commits:
         if self._seal is not None and position == self._seal.position and link.hex() != self._seal.chain:
             self._find(f"the commits up to {position} are not those that were sealed")
 
-    def _rows(self, statement: str) -> Iterator[tuple[int, Commit]]:
-        def fetch(after: int) -> list[Commit]:
-            rows = self._connection.all(statement, (after, PAGE))
-            return [Commit._make(row) if statement == sql.LIST_COMMITS else _as_commit(*row) for row in rows]
+    def _rows(self, statement: str, kind: type[Row]) -> Iterator[Row]:
+        def fetch(after: int) -> list[Row]:
+            return list(map(kind._make, self._connection.all(statement, (after, PAGE))))
 
-        for commit in pages(fetch, _BEFORE_ALL, lambda commit: int(commit.position)):
-            yield commit.position, commit
+        return pages(fetch, _BEFORE_ALL, lambda item: int(item.position))
 
     def _tell(self, total: int) -> None:
         if self._progress is not None:
             self._progress(self._report.commits, max(total, self._report.commits))
 
-    def _husk(self, husk: Commit) -> None:
+    def _husk(self, husk: Husk) -> None:
         self._report.pruned += 1
         before = self._last.get(husk.branch)
         if husk.number != (0 if before is None else before.number) + 1:
@@ -173,12 +171,16 @@ class Commits:
         return {number & LOW: digest for number, digest, _ in rows}
 
     def _first(self, branch: Branch, commit: Commit) -> bytes:
-        if branch.id == STORE.id:
-            return chain.store_line()
+        if branch.id != STORE.id:
+            self._check_start(branch, commit)
+        return self._inquiry.branches.beginning(branch, self._inquiry.names[branch.session])
+
+    def _check_start(self, branch: Branch, commit: Commit) -> None:
+        """Raise if the branch's row says another start than its first commit, or none that can be."""
         if branch.origin is None:
             if branch.name != MAIN or branch._replace(id=0, session=0, sealed=None) != _FIRST:
                 raise CorruptJournalError("a fork without an origin")
-            return chain.genesis(*self._inquiry.names[branch.session], encrypted=branch.sealed is not None)
+            return
         if branch.parent is None or (commit.source, commit.source_version) != (
             branch.parent.id,
             branch.parent_version,
@@ -186,8 +188,6 @@ class Commits:
             raise CorruptJournalError("the branch does not start where it was forked")
         if not branch.session == branch.origin.session == branch.parent.session:
             raise CorruptJournalError("the branch starts from one of another session")
-        origin = self._inquiry.branches.get_commit(branch.origin, branch.origin_commit)
-        return chain.fork_start(origin.hash, branch.name, branch.origin_round, branch.origin_named)
 
     def _take_records(self, branch: Branch, commit: Commit, events: dict[int, Event]) -> None:
         """Take in what the commit says of payloads that were removed."""
@@ -228,18 +228,9 @@ class Commits:
                 continue
             told = self._records[key]
             event = None if row is None else Event._make(row)
-            left = _digest(salt, event) if event is not None and event != _GONE else None
+            left = _digest(salt, event) if event is not None and event != GONE else None
             if event is None or told != left or (salt is None) != (told is None):
                 self._find(f"event {seq} is not what its erasure left", branch)
-
-
-_HUSK: Final = "husk"
-
-
-def _as_commit(key: int, position: int, digest: bytes) -> Commit:
-    """Give what is left of a commit the shape of one."""
-    blank: dict[str, Any] = dict.fromkeys(Commit._fields)
-    return Commit(**blank | {"id": key, "position": position, "kind": _HUSK, "hash": digest, "chain": b""})
 
 
 def _digest(salt: Any, event: Event) -> bytes:

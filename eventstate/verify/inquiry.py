@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from eventstate.errors import CorruptJournalError
 from eventstate.journal import statements as sql
 from eventstate.journal.bare import Bare
-from eventstate.journal.records import LOW, Branch, Commit, row_id
+from eventstate.journal.records import LOW, Branch, Commit, Husk, row_id
 from eventstate.verify.report import Finding, VerifyReport
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Inquiry(Bare):
         self.pruned: dict[int, int] = {}
         self.root_digests: dict[int, bytes] = {}
 
-    def find(self, what: str, branch: Branch | None = None, commit: Commit | None = None) -> None:
+    def find(self, what: str, branch: Branch | None = None, commit: Commit | Husk | None = None) -> None:
         """Report what is wrong, and where."""
         names = None if branch is None else self.names.get(branch.session)
         user_id, session_id = names or (None, None)
@@ -43,7 +43,7 @@ class Inquiry(Bare):
                 user_id,
                 session_id,
                 branch.name or None if branch is not None else None,
-                None if commit is None else commit.round,
+                commit.round if isinstance(commit, Commit) else None,
                 None if commit is None else commit.position,
             )
         )
