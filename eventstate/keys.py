@@ -8,6 +8,7 @@ what it holds.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import os
@@ -88,7 +89,7 @@ class KeyRing(Protocol):
         """
 
 
-class _Ring:
+class _Ring(abc.ABC):
     """What the two key rings have in common: all but where the keys are kept."""
 
     def __init__(self, entropy: Callable[[int], bytes]) -> None:
@@ -131,11 +132,13 @@ class _Ring:
         """
         return self._change(lambda table: table.destroy((user_id, session_id)))
 
+    @abc.abstractmethod
     def _table(self) -> _Table:
-        raise NotImplementedError(type(self))
+        """Give the keys as they are now."""
 
+    @abc.abstractmethod
     def _change(self, edit: Callable[[_Table], T]) -> T:
-        raise NotImplementedError(type(self))
+        """Carry out a change of the keys, where they are kept too, and give what it gives."""
 
 
 class MemoryKeyRing(_Ring):

@@ -112,8 +112,10 @@ def test_older_than_drops_what_is_old(file: Path) -> None:
     ],
 )
 def test_a_verb_without_what_it_needs_is_a_usage_error(file: Path, wrong: tuple[str, ...]) -> None:
+    before = file.read_bytes()
     verb, *rest = wrong
-    run(verb, file, *rest, *TRIP, status=2)
+    assert f" {verb} [OPTIONS]" in run(verb, file, *rest, *TRIP, status=2).output
+    assert file.read_bytes() == before
 
 
 def test_what_is_not_there_is_an_error(file: Path) -> None:

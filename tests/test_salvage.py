@@ -612,4 +612,6 @@ def test_of_any_sessions_what_is_saved_is_right(script: list[Action], random_: r
         for _ in range(random_.randrange(4)):
             _harm(database, known, random_)
         database.close()
-        judge(target, before, saved_from(path, target), use=True)
+        saved = saved_from(path, target)
+        assert saved.report.ok
+        judge(target, before, saved, use=True)

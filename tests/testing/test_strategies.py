@@ -180,7 +180,9 @@ def test_each_edit_of_each_container_changes_it(what: str, kind: str) -> None:
 @pytest.mark.parametrize("empty", [{}, [], set()])
 @pytest.mark.parametrize("what", sorted(strategies._DOINGS[dict]))
 def test_an_edit_of_an_empty_container_does_not_fail(what: str, empty: Any) -> None:
-    StateEdit(what, (0,), 1, "k", ["v"])({"it": copy.copy(empty)})
+    state = {"it": copy.copy(empty)}
+    StateEdit(what, (0,), 1, "k", ["v"])(state)
+    assert type(state["it"]) is type(empty)
 
 
 @pytest.mark.parametrize(

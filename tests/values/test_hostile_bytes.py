@@ -47,7 +47,8 @@ def decodes_or_is_refused(data: bytes, codec: Codec = TYPED) -> None:
     except (CorruptJournalError, UnsupportedValueError):
         return
     with contextlib.suppress(UnsupportedValueError):
-        codec.encode_stored(value)
+        again = codec.encode_stored(value)
+        assert codec.encode(codec.decode(again)) == again
 
 
 _messagepack = st.recursive(
@@ -133,7 +134,8 @@ def test_bytes_that_are_no_value_are_damage(data: bytes) -> None:
 def test_what_others_write_as_time_stamps_becomes_something_that_can_be_stored() -> None:
     stamp = msgpack.packb(msgpack.Timestamp(1))
     for data in (stamp, ext(3, b"\x91" + stamp)):
-        CODEC.encode_stored(CODEC.decode(data))
+        value = CODEC.decode(data)
+        assert CODEC.same(CODEC.decode(CODEC.encode_stored(value)), value)
 
 
 def test_bytes_that_nest_do_not_exhaust_the_stack() -> None:
