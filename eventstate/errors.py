@@ -107,6 +107,14 @@ class DivergedError(TranscriptError):
     """A conversation that is not the one which its session holds."""
 
 
+class ImportFailedError(EventStateError, ValueError):
+    """Something of another program's that can't be brought in: damaged, of another kind, or not storable."""
+
+
+class AgentBusyError(EventStateError, RuntimeError):
+    """An agent that is asked for a reply while it gives another one."""
+
+
 class StoreBusyError(EventStateError, TimeoutError):
     """Another process held the write lock for longer than the store's time-out."""
 
