@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from eventstate.errors import (
     BranchNotFoundError,
     ConflictError,
-    CorruptJournalError,
     RoundNotFoundError,
     SessionDeletedError,
-    StorageError,
 )
-from eventstate.journal.append import MAIN, Appended
+from eventstate.group import REACHING, Attempt, commit_all
+from eventstate.journal.append import MAIN, Appended, Request
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import Branch, Commit, Draft, Event
 from eventstate.timeline import Timeline
-from eventstate.values.delta import Edit, Op, apply
+from eventstate.values.delta import Edit, Op, apply, diff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,13 +27,6 @@ if TYPE_CHECKING:
     from eventstate.journal.branches import Tip
     from eventstate.journal.heads import Head
     from eventstate.journal.journal import Journal
-
-_REACHING: Final = frozenset({"merge", "rollback", "undo"})
-"""Kinds whose events are made of what stands on other branches, too."""
-
-_EAGER: Final = 3
-_PAUSE: Final = 0.001
-_MAX_PAUSE: Final = 0.05
 
 
 @dataclass(slots=True, eq=False)
@@ -178,23 +169,10 @@ class Writer:
         Raises:
             ConflictError: the branch is not at `options.expected_version`.
         """
-        tries = seen = 0
-        while True:
-            opened = self.open()
-            try:
-                if opened.version < seen:
-                    raise CorruptJournalError(f"{self.title}: was at version {seen}, is at {opened.version}")
-                self.expect(opened, options)
-                return self.finish(kind, options, opened, make(opened))
-            except ConflictError as error:
-                seen = error.actual
-                if options.expected_version is not None and error.actual != error.expected:
-                    raise
-            finally:
-                self.close(opened)
-            tries += 1
-            if tries > _EAGER:
-                time.sleep(min(_PAUSE * 2 ** min(tries - _EAGER, 10), _MAX_PAUSE))
+        job = Attempt(self, kind, options, make)
+        commit_all(self.journal, [job])
+        made: Round = job.outcome()
+        return made
 
     def expect(self, opened: Opened, options: CommitOptions) -> None:
         """Raise unless the branch can be written by a writer who saw that version, or made the commit before.
@@ -218,28 +196,45 @@ class Writer:
 
     def finish(self, kind: str, options: CommitOptions, opened: Opened, edits: list[Edit]) -> Round:
         """Commit `edits`, which follow on the opened state, as a round."""
-        journal = self.journal
-        if options.if_changed and not self._changes(opened, edits):
-            named = self._seen(opened, options) or journal.branches.latest(View(self.branch()))
+        if options.if_changed and not self.changes(opened, edits):
+            named = self.named(options, opened)
             if named is not None:
-                return self.timeline(self.branch()).describe(named)
+                return named
+        draft = self.draft(kind, options, opened, edits)
+        return self.settle(opened, draft, self.append(draft))
+
+    def draft(self, kind: str, options: CommitOptions, opened: Opened, edits: list[Edit]) -> Draft:
+        """Give the commit that brings `edits` to the opened state; they are encoded at once."""
         if not edits and (opened.latest is not opened.state or opened.source is not None):
             # The latest round comes to name another state, or the branch has another one in its past,
             # and no event says so: the version has to.
             edits = [Edit((), Op.ORDER, list(opened.state))]
-        events = tuple(journal.events.encode(edit) for edit in edits)
-        draft = options.draft(journal, kind, events, opened.version)
-        if kind in _REACHING and opened.head is not None:
+        events = tuple(self.journal.events.encode(edit) for edit in edits)
+        draft = options.draft(self.journal, kind, events, opened.version)
+        if kind in REACHING and opened.head is not None:
             draft = draft._replace(epoch=opened.head.epoch)
         if opened.source is not None:
             draft = draft._replace(source=opened.source.branch.id, source_version=opened.source.version)
-        appended = self.append(draft)
+        return draft
+
+    def settle(self, opened: Opened, draft: Draft, appended: Appended) -> Round:
+        """Bring the opened state to the commit that was made of `draft`, give it back, and tell the round."""
         if appended.fresh and opened.head is None:
-            journal.begin_head(appended, draft)
+            self.journal.begin_head(appended, draft)
         elif appended.fresh and opened.head is not None:
             head, opened.head = opened.head, None
-            journal.advance_head(head, appended, draft)
-        return self.timeline(appended.branch).describe(appended.commit, fresh=appended.fresh and bool(events))
+            self.journal.advance_head(head, appended, draft)
+        return self.told(draft, appended)
+
+    def told(self, draft: Draft, appended: Appended) -> Round:
+        """Tell the round that a commit named."""
+        fresh = appended.fresh and bool(draft.events)
+        return self.timeline(appended.branch).describe(appended.commit, fresh=fresh)
+
+    def named(self, options: CommitOptions, opened: Opened) -> Round | None:
+        """Tell the round that stands for a commit without changes; `None` if nothing was written yet."""
+        named = self._seen(opened, options) or self.journal.branches.latest(View(self.branch()))
+        return None if named is None else self.timeline(self.branch()).describe(named)
 
     def _seen(self, opened: Opened, options: CommitOptions) -> Commit | None:
         """Find the commit that was made before with the same id."""
@@ -247,7 +242,8 @@ class Writer:
             return None
         return self.journal.branches.find_commit(opened.head.branch, options.commit_id)
 
-    def _changes(self, opened: Opened, edits: list[Edit]) -> bool:
+    def changes(self, opened: Opened, edits: list[Edit]) -> bool:
+        """Say whether `edits`, brought to the opened state, give another one than the latest round's."""
         if opened.head is None or opened.latest is opened.state:
             return bool(edits) or opened.head is None
         codec = self.journal.codec
@@ -256,11 +252,49 @@ class Writer:
             apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
         return not codec.same(state, opened.latest)
 
+    def write(self, kind: str, options: CommitOptions, base: int, edits: list[Edit]) -> Round:
+        """Commit edits that follow on the latest state as it was at version `base`.
+
+        Notes that came after it do not matter.
+
+        Raises:
+            ConflictError: the state was changed since.
+        """
+        return self.commit(kind, options, functools.partial(self.rebased, base, edits))
+
+    def rebased(self, base: int, edits: list[Edit], opened: Opened) -> list[Edit]:
+        """Give edits that follow on the latest state at `base` as such of the opened state.
+
+        Raises:
+            ConflictError: the state was changed since.
+        """
+        head, version = opened.head, opened.version
+        if base != version and (
+            head is None or base > version or self.journal.reader.changed(head.branch, base, version)
+        ):
+            message = f"{self.title}: expected version {base}, but it is at {version}"
+            raise ConflictError(message, expected=base, actual=version)
+        if opened.latest is opened.state:
+            return edits
+        codec = self.journal.codec
+        state = codec.copy(opened.latest)
+        for edit in edits:
+            apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
+        return diff(opened.state, state, codec)
+
     def note(self, name: str, data: Any, options: CommitOptions) -> int:
         """Append a note; writers that have the branch open go on as if it had been there before."""
+        return self.noted(self.append(self.note_draft(name, data, options)))
+
+    def note_draft(self, name: str, data: Any, options: CommitOptions) -> Draft:
+        """Give the commit that journals a note."""
         value = self.journal.codec.encode_stored([name, data], ("note",))
         draft = options.draft(self.journal, "note", (Event(Op.NOTE, b"", value),), 0)
-        version = self.append(draft._replace(base=None, auto_round=False)).commit.version
+        return draft._replace(base=None, auto_round=False)
+
+    def noted(self, appended: Appended) -> int:
+        """Let writers that have the branch open go on after a note; give its version."""
+        version = appended.commit.version
         for opened in tuple(self._open):
             if opened.version == version - 1:
                 opened.version = version
@@ -277,9 +311,16 @@ class Writer:
         """Append to this branch, or make the first commit of the new one named `branch`."""
         user_id, session_id, name = self.names
         appended = self.journal.appender.append(user_id, session_id, branch or name, draft, self._branch)
-        if branch is None and self._branch is None:
-            self._branch = appended.branch
-        if self.journal.removals.pending:
-            with contextlib.suppress(StorageError):  # not this commit's; closing the store tries and tells
-                self.journal.removals.finish(timeout=0)
+        if branch is None:
+            self.learn(appended)
+        self.journal.removals.tidy()
         return appended
+
+    def request(self, draft: Draft) -> Request:
+        """Give what the journal needs to append a draft to this branch."""
+        return Request(*self.names, draft, self._branch)
+
+    def learn(self, appended: Appended) -> None:
+        """Remember the branch that came into being with its first commit."""
+        if self._branch is None:
+            self._branch = appended.branch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,11 +20,12 @@ from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.branches import MAX_ROUND, Branches, Tip, View
 from eventstate.journal.cipher import Context, Told
+from eventstate.journal.connection import TransactionLostError
 from eventstate.journal.events import weight
 from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
@@ -42,6 +44,17 @@ class Appended(NamedTuple):
     """False if the draft's `commit_id` had been seen: then nothing was written."""
     key: str | None
     """The id of the session's key, if it is encrypted."""
+
+
+class Request(NamedTuple):
+    """A draft, and where it goes."""
+
+    user_id: str
+    session_id: str
+    branch_name: str
+    draft: Draft
+    known: Branch | None = None
+    """The branch, if the caller has looked it up."""
 
 
 class Appender:
@@ -91,28 +104,59 @@ class Appender:
             RoundNotFoundError: what it refers to was pruned.
             EncryptionError: the session is encrypted and there is no key, or the other way round.
         """
+        [outcome] = self.append_all([Request(user_id, session_id, branch_name, draft, known)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def append_all(self, requests: Sequence[Request]) -> list[Appended | Exception]:
+        """Write commits in one transaction, each whole or not at all; `append` tells more.
+
+        Returns:
+            What came of each, or the error with which it alone failed.
+
+        Raises:
+            StoreBusyError: another process holds the write lock.
+            StorageError: the disk refuses; nothing was written.
+        """
+        outcomes: list[Appended | Exception] = []
+        alone = len(requests) == 1
         with self._connection.write():
-            if draft.fork is not None:
-                branch, tip = self._fork(branch_name, draft.fork), None
-                key = self._key(user_id, session_id, branch)
-            else:
-                branch = known or self._branch(user_id, session_id, branch_name)
-                key = self._key(user_id, session_id, branch)
-                tip = self._branches.tip(branch)
-                if tip is None and known is not None:
-                    raise self._branches.gone(branch)
-                if draft.kind != "restore":
-                    self._check_alive(tip)
-                if draft.commit_id is not None:
-                    seen = self._branches.find_commit(branch, draft.commit_id)
-                    if seen is not None:
-                        return Appended(branch, seen, fresh=False, key=key)
-                self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}")
-            if draft.source is not None:
-                self._check_source(draft)
-            commit = self.add(branch, tip, draft, (user_id, session_id))
+            for request in requests:
+                try:
+                    with contextlib.nullcontext() if alone else self._connection.savepoint():
+                        outcomes.append(self._append(request))
+                except TransactionLostError:
+                    raise
+                except Exception as error:
+                    if alone:
+                        raise
+                    outcomes.append(error)
             written = self._snapshots.write()
         self._snapshots.written(written)
+        return outcomes
+
+    def _append(self, request: Request) -> Appended:
+        user_id, session_id, branch_name, draft, known = request
+        if draft.fork is not None:
+            branch, tip = self._fork(branch_name, draft.fork), None
+            key = self._key(user_id, session_id, branch)
+        else:
+            branch = known or self._branch(user_id, session_id, branch_name)
+            key = self._key(user_id, session_id, branch)
+            tip = self._branches.tip(branch)
+            if tip is None and known is not None:
+                raise self._branches.gone(branch)
+            if draft.kind != "restore":
+                self._check_alive(tip)
+            if draft.commit_id is not None:
+                seen = self._branches.find_commit(branch, draft.commit_id)
+                if seen is not None:
+                    return Appended(branch, seen, fresh=False, key=key)
+            self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}")
+        if draft.source is not None:
+            self._check_source(draft)
+        commit = self.add(branch, tip, draft, (user_id, session_id))
         return Appended(branch, commit, fresh=True, key=key)
 
     def _key(self, user_id: str, session_id: str, branch: Branch) -> str | None:

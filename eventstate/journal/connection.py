@@ -57,6 +57,10 @@ _LIMITS: Final = (
 )
 
 
+class TransactionLostError(StorageError):
+    """A transaction that SQLite has ended by itself, so that nothing of it was written."""
+
+
 class Connection:
     """A serialised apsw connection; each call is whole, and a write is one transaction.
 
@@ -223,6 +227,27 @@ class Connection:
             except BaseException:
                 self._roll_back(db)
                 raise
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Within a write, take back what the body did if it fails, and nothing else.
+
+        When SQLite has ended the transaction itself, as on a full disk, nothing of it is left to go on with.
+
+        Raises:
+            TransactionLostError: so it was.
+        """
+        db = self._usable()
+        self.all(sql.SAVEPOINT)
+        try:
+            yield
+            self.all(sql.RELEASE)
+        except BaseException as error:
+            if not db.in_transaction:
+                raise TransactionLostError(f"{self.path}: the transaction was ended: {error}") from error
+            self.all(sql.ROLLBACK_TO)
+            self.all(sql.RELEASE)
+            raise
 
     def _begin(self, timeout: float | None) -> None:
         with contextlib.nullcontext() if timeout is None else self.hurry(timeout):

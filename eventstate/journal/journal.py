@@ -117,14 +117,18 @@ class Journal:
 
     def advance_head(self, head: Head, appended: Appended, draft: Draft) -> None:
         """Bring a taken head to the commit that was just made of `draft`, and put it back."""
-        for event in draft.events:
-            apply(head.state, self.events.decode(event))
-        head.size += sum(map(weight, draft.events))
+        self.bring(head, draft)
         head.commit = appended.commit
         marks = self.snapshots.consider(head)
         if marks is not head.marks:
             head.marks, head.size = marks, marks.head.size
         self.heads.put(head)
+
+    def bring(self, head: Head, draft: Draft) -> None:
+        """Fold the events of `draft` into the state of a taken head."""
+        for event in draft.events:
+            apply(head.state, self.events.decode(event))
+        head.size += sum(map(weight, draft.events))
 
     def _load_head(self, branch: Branch, tip: Tip, key: str | None) -> Head:
         commit, epoch = tip.commit, self.branches.epoch()

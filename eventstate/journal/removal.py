@@ -103,6 +103,12 @@ class Removals:
         self.pending = self.stage() != CLEAN
         return not self.pending
 
+    def tidy(self) -> None:
+        """Clean what is known to be left, after a commit, if it can be done at once."""
+        if self.pending:
+            with contextlib.suppress(StorageError):  # not that commit's; closing the store tries and tells
+                self.finish(timeout=0)
+
     def stage(self) -> int:
         """Tell what may still hold something that was removed."""
         [(stage,)] = self._journal.connection.all(sql.STAGE)

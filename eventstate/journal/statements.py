@@ -16,6 +16,9 @@ _BRANCH: Final = (
 BEGIN: Final = "BEGIN IMMEDIATE"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
+SAVEPOINT: Final = "SAVEPOINT one"
+RELEASE: Final = "RELEASE one"
+ROLLBACK_TO: Final = "ROLLBACK TO one"
 
 # Removals
 EPOCH: Final = "SELECT max(id) FROM removals"  # as TIP has it, in a damaged file too
