@@ -103,6 +103,16 @@ class Past:
     def _typed(self, state: Any) -> Any:
         return state if self._model is None or state is None else self._model.load(state)
 
+    def committed(self, commit_id: str) -> Round | None:
+        """Find the round of the commit with an id that its writer gave; `None` if there is none.
+
+        So a writer that was interrupted finds out whether its commit was made.
+        """
+        check_text(commit_id, "commit_id")
+        branch = self._writer.find_branch()
+        found = None if branch is None else self._journal.branches.find_commit(branch, commit_id)
+        return None if branch is None or found is None else self._writer.timeline(branch).describe(found)
+
     def rounds(
         self,
         start: int | None = None,

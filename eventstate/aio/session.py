@@ -1,0 +1,290 @@
+"""A session, with `await`: its commits share transactions with those of all tasks."""
+# ruff: noqa: SLF001 - it is the same session, and writes as that does
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
+
+from eventstate.aio.past import Past
+from eventstate.checks import check_text
+from eventstate.commits import CommitKeywords, CommitOptions
+from eventstate.editing import editing
+from eventstate.errors import ConflictError, EventStateError
+from eventstate.group import Attempt, Finish, Noting
+from eventstate.values.delta import Edit, diff
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from datetime import datetime, timedelta
+
+    from eventstate.history import Round
+    from eventstate.journal.records import Draft
+    from eventstate.merge import MergeResult, Resolver
+    from eventstate.retention import Erased, Pruned, Purged
+    from eventstate.timeline import At
+    from eventstate.writer import Opened, Writer
+
+_PAUSE: Final = 0.001
+_MAX_PAUSE: Final = 0.05
+
+
+class Session(Past):
+    """One branch of a session; made by `eventstate.aio.StateStore.session`, which writes nothing.
+
+    See `eventstate.Session` for what each method does. A cancelled call's commit was made or was not;
+    with a `commit_id`, `committed` tells, and the same call again does not make it twice.
+    """
+
+    async def save(self, state: Any, **options: Unpack[CommitKeywords]) -> Round:
+        """Make `state` the state, as a new round; only the difference is journaled."""
+        checked, journal = CommitOptions(**options), self.plain._journal
+        # Other tasks may change what the caller has, before this is written.
+        packed = journal.codec.encode_stored(self.plain._dumped(state))
+
+        def edits(opened: Opened) -> list[Edit]:
+            return diff(opened.state, journal.codec.decode(packed), journal.codec)
+
+        return await self._attempt("save", checked, edits)
+
+    async def write(self, kind: str, options: CommitOptions, base: int, edits: list[Edit]) -> Round:
+        """Commit edits that follow on the latest state as it was at version `base`, but for notes.
+
+        Raises:
+            ConflictError: the state was changed since.
+        """
+        codec = self.plain._journal.codec
+        own = [Edit(edit.path, edit.op, codec.copy(edit.value)) for edit in edits]
+        return await self._attempt(kind, options, partial(self.plain._writer.rebased, base, own))
+
+    async def _attempt(
+        self, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]
+    ) -> Round:
+        job = Attempt(self.plain._writer, kind, options, make)
+        made: Round = await self._committer.commit(job)
+        return made
+
+    @contextlib.asynccontextmanager
+    async def round(
+        self, *, on_error: Literal["discard", "keep"] = "discard", **options: Unpack[CommitKeywords]
+    ) -> AsyncIterator[Any]:
+        """Edit the latest state live; the changes are committed as one round when the body ends.
+
+        An exception or a cancellation in the body discards them, and is raised again; `on_error="keep"`
+        commits what was done before it, as a round of kind `interrupted`.
+
+        Raises:
+            ConflictError: the branch moved while the body ran; nothing was written.
+        """
+        if on_error not in ("discard", "keep"):
+            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        async with self._editing("round", CommitOptions(**options), keep=on_error == "keep") as edited:
+            yield edited.root
+
+    @contextlib.asynccontextmanager
+    async def _editing(
+        self, kind: str, options: CommitOptions, *, keep: bool = False
+    ) -> AsyncIterator[_Edited]:
+        writer, session = self.plain._writer, self.plain
+        opened = await self._worker.call(partial(_open, writer, options), writer.close)
+        mine = True  # to be given back here, and not by the committer
+        try:
+            with editing(opened, session._journal.codec, session._model) as live:
+                edited = _Edited(live.root)
+                try:
+                    yield edited
+                except BaseException as error:
+                    if keep:
+                        try:
+                            draft = writer.draft("interrupted", options, opened, live.edits())
+                        except EventStateError as failure:
+                            error.add_note(f"what was done could not be kept: {failure}")
+                        else:
+                            mine = False
+                            await self._keep(error, opened, draft)
+                    raise
+                edits = live.edits()
+                changed = not options.if_changed or writer.changes(opened, edits)
+                draft = writer.draft(kind, options, opened, edits)  # at once: others may hold the live state
+            if not changed:
+                edited.made = await self._worker.call(partial(writer.named, options, opened))
+            if edited.made is None:
+                mine = False
+                edited.made = await self._commit(opened, draft)
+        finally:
+            if mine:
+                writer.close(opened)
+
+    async def _commit(self, opened: Opened, draft: Draft) -> Round:
+        """Commit what was drafted on an opened state, which is given back in any case."""
+        writer = self.plain._writer
+        job = Finish(writer, opened, draft)
+        made: Round = await self._committer.commit(job, partial(writer.close, opened))
+        return made
+
+    async def _keep(self, error: BaseException, opened: Opened, draft: Draft) -> None:
+        """Commit what was done before an error, which goes on whatever comes of this."""
+        task = asyncio.ensure_future(self._commit(opened, draft))
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # the error may be one, and goes on anyway
+                await asyncio.wait({task})
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, EventStateError):
+            error.add_note(f"what was done could not be kept: {failure}")
+        elif failure is not None:
+            raise failure
+
+    async def update(self, change: Callable[[Any], object], **options: Unpack[CommitKeywords]) -> Round:
+        """Edit the latest state live with `change`, as one round, again on each conflict.
+
+        Args:
+            change: gets the live state, in the store's thread, where no lock is held; it may be called more
+                than once. A coroutine function is called in the loop, and shares its transaction with no
+                other change of the branch.
+            **options: see `CommitOptions`; with `expected_version` a conflict is not tried again.
+        """
+        checked = CommitOptions(**options)
+        if inspect.iscoroutinefunction(change):
+            return await self._update_in_loop(change, checked)
+        session, context = self.plain, contextvars.copy_context()
+
+        def edits(opened: Opened) -> list[Edit]:
+            with editing(opened, session._journal.codec, session._model) as live:
+                context.run(change, live.root)
+                return live.edits()
+
+        return await self._attempt("update", checked, edits)
+
+    async def _update_in_loop(self, change: Callable[[Any], Any], options: CommitOptions) -> Round:
+        tries = 0
+        while True:
+            try:
+                async with self._editing("update", options) as edited:
+                    await change(edited.root)
+            except ConflictError as error:
+                if options.expected_version is not None and error.actual != error.expected:
+                    raise
+            if edited.made is not None:
+                return edited.made
+            tries += 1
+            await asyncio.sleep(min(_PAUSE * 2 ** min(tries - 1, 10), _MAX_PAUSE))
+
+    async def note(
+        self, name: str, data: Any = None, *, actor: str | None = None, reason: str | None = None
+    ) -> int:
+        """Journal a fact that changes no state, such as a tool called; inside a round too."""
+        check_text(name, "name")
+        writer = self.plain._writer
+        draft = writer.note_draft(name, data, CommitOptions(actor=actor, reason=reason))
+        version: int = await self._committer.commit(Noting(writer, draft))
+        return version
+
+    async def rollback(
+        self, at: At, *, paths: Iterable[Any] | None = None, **options: Unpack[CommitKeywords]
+    ) -> Round:
+        """Make an earlier state the newest, as a new round."""
+        return await self._worker.call(partial(self.plain.rollback, at, paths=paths, **options))
+
+    async def undo(self, **options: Unpack[CommitKeywords]) -> Round:
+        """Take the last round back, as a new round; undoing that brings it back."""
+        return await self._worker.call(partial(self.plain.undo, **options))
+
+    async def fork(
+        self,
+        name: str,
+        at: At | None = None,
+        *,
+        version: int | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+    ) -> Session:
+        """Start a branch at a point of this one, whose past it shares."""
+        make = partial(self.plain.fork, name, at, version=version, actor=actor, reason=reason)
+        return Session(await self._worker.call(make), self._worker, self._committer)
+
+    async def merge(
+        self, other: Session, resolve: Resolver | None = None, **options: Unpack[CommitKeywords]
+    ) -> MergeResult:
+        """Bring the other branch's changes since the common past into this one, attribute by attribute."""
+        return await self._worker.call(partial(self.plain.merge, other.plain, resolve, **options))
+
+    @contextlib.asynccontextmanager
+    async def what_if(self, at: At | None = None) -> AsyncIterator[Any]:
+        """Try things on a copy of a state; nothing is journaled."""
+        trial = self.plain.what_if(at)
+        yield await self._worker.call(trial.__enter__)
+        trial.__exit__(None, None, None)
+
+    async def tag(
+        self,
+        name: str,
+        at: At | None = None,
+        *,
+        version: int | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Name a point; the tag stays there whatever comes later."""
+        make = partial(self.plain.tag, name, at, version=version, actor=actor, reason=reason)
+        await self._worker.call(make)
+
+    async def erase(self, what: Any, *, dry_run: bool = False, **told: Unpack[Telling]) -> Erased:
+        """Remove payloads from the past for good."""
+        return await self._worker.call(partial(self.plain.erase, what, dry_run=dry_run, **told))
+
+    async def prune(
+        self,
+        *,
+        keep_rounds: int | None = None,
+        older_than: datetime | timedelta | None = None,
+        dry_run: bool = False,
+        **told: Unpack[Telling],
+    ) -> Pruned:
+        """Fold this branch's past to the state of the oldest round that is kept."""
+        bounds = partial(self.plain.prune, keep_rounds=keep_rounds, older_than=older_than)
+        return await self._worker.call(partial(bounds, dry_run=dry_run, **told))
+
+    async def delete(self, **told: Unpack[Telling]) -> None:
+        """Delete the session, with all its branches; its past stays readable."""
+        await self._worker.call(partial(self.plain.delete, **told))
+
+    async def restore(self, **told: Unpack[Telling]) -> None:
+        """Take a deletion back, as a commit."""
+        await self._worker.call(partial(self.plain.restore, **told))
+
+    async def purge(self, *, dry_run: bool = False, **told: Unpack[Telling]) -> Purged:
+        """Leave nothing of the session in the file but the hashes of its commits, for good."""
+        return await self._worker.call(partial(self.plain.purge, dry_run=dry_run, **told))
+
+
+class Telling(TypedDict, total=False):
+    """What can be told of a commit that takes something out."""
+
+    actor: str | None
+    reason: str | None
+    metadata: dict[str, Any] | None
+
+
+class _Edited:
+    """A state that is edited, and the round that came of it."""
+
+    __slots__ = ("made", "root")
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.made: Round | None = None
+
+
+def _open(writer: Writer, options: CommitOptions) -> Opened:
+    """Take the newest state, if it can be written with those options."""
+    opened = writer.open()
+    try:
+        writer.expect(opened, options)
+    except BaseException:
+        writer.close(opened)
+        raise
+    return opened

@@ -1,0 +1,206 @@
+"""The store, with `await`."""
+# ruff: noqa: SLF001 - it is the same store
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from eventstate.aio.committer import Committer
+from eventstate.aio.session import Session
+from eventstate.aio.worker import Worker
+from eventstate.errors import StoreClosedError
+from eventstate.journal.append import MAIN
+from eventstate.store import StateStore as PlainStore
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+
+    from sqlite_utils import Database
+
+    from eventstate.history import Commit
+    from eventstate.repair.rebuild import Rebuilt
+    from eventstate.store import SessionInfo, StoreStats
+    from eventstate.verify import VerifyReport
+    from eventstate.verify.seal import Seal
+
+MAX_WAITING: Final = 1024
+T = TypeVar("T")
+
+
+class StateStore:
+    """An event-sourced state store in one SQLite file, for the tasks of one event loop at a time.
+
+    It is opened by `async with`, or by `open`; making it does nothing yet. Once no commit of one loop waits
+    any more, or that loop was closed, another one may use it.
+
+    Args:
+        path: the file, made if it is not there; or `":memory:"`.
+        max_waiting: how many commits may wait for their transaction; a task that comes later waits for a
+            place first.
+        **options: as `eventstate.StateStore` takes them.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, max_waiting: int = MAX_WAITING, **options: Any
+    ) -> None:
+        if type(max_waiting) is not int or max_waiting < 1:
+            raise ValueError(f"max_waiting is an integer of at least 1, not {max_waiting!r}")
+        self._path = path
+        self._options = options
+        self._max_waiting = max_waiting
+        self._plain: PlainStore | None = None
+        self._owns = True
+        self._worker: Worker | None = None
+        self._committer: Committer | None = None
+        self._opening = asyncio.Lock()
+
+    @classmethod
+    def over(cls, store: PlainStore, *, max_waiting: int = MAX_WAITING) -> Self:
+        """Give one that stands on an open plain store, which stays open when this one is closed."""
+        if not isinstance(store, PlainStore):
+            raise TypeError(f"a StateStore is expected, not {type(store).__name__}")
+        made = cls(store._journal.connection.path, max_waiting=max_waiting)
+        made._owns = False
+        made._stand_on(store)
+        return made
+
+    def _stand_on(self, store: PlainStore) -> None:
+        self._plain = store
+        self._worker = Worker(store._journal.connection)
+        self._committer = Committer(store._journal, self._worker, self._max_waiting)
+
+    async def open(self) -> None:
+        """Open the file; a second time does nothing.
+
+        Raises:
+            EventStateError: as `eventstate.StateStore` does.
+        """
+        async with self._opening:
+            if self._plain is None:
+                self._stand_on(await _opened(partial(PlainStore, self._path, **self._options)))
+
+    async def close(self) -> None:
+        """Let the commits that wait be made, then close the file; a second time does nothing."""
+        plain, worker, committer = self._plain, self._worker, self._committer
+        if plain is None or worker is None or committer is None:
+            return
+        if not plain.closed:
+            await committer.drain()
+            if self._owns:
+                await worker.call(plain.close)
+        worker.close()
+        self._plain = self._worker = self._committer = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<aio.StateStore {self._path!r}{' (closed)' if self.closed else ''}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed, or not opened yet."""
+        return self._plain is None or self._plain.closed
+
+    @property
+    def plain(self) -> PlainStore:
+        """The store that this one stands on.
+
+        Raises:
+            StoreClosedError: there is none yet, or not any more.
+        """
+        if self._plain is None:
+            raise StoreClosedError(f"{self._path}: not open; use `async with`, or await open()")
+        return self._plain
+
+    def session(
+        self,
+        user_id: str,
+        session_id: str = "default",
+        branch: str = MAIN,
+        model: type[Any] | None = None,
+    ) -> Session:
+        """Give a session; it comes into being with its first commit, and this writes nothing."""
+        plain = self.plain.session(user_id, session_id, branch, model)
+        worker, committer = self._parts()
+        return Session(plain, worker, committer)
+
+    def _parts(self) -> tuple[Worker, Committer]:
+        if self._worker is None or self._committer is None:
+            raise StoreClosedError(f"{self._path}: not open; use `async with`, or await open()")
+        return self._worker, self._committer
+
+    def sessions(self, user_id: str | None = None, *, deleted: bool = False) -> AsyncIterator[SessionInfo]:
+        """Walk the sessions, of one user or of all, in the order of their names."""
+        return self._parts()[0].walk(partial(self.plain.sessions, user_id, deleted=deleted))
+
+    def commits(self, after: int = 0) -> AsyncIterator[Commit]:
+        """Walk the commits of all sessions by position, from the one after `after`."""
+        return self._parts()[0].walk(partial(self.plain.commits, after))
+
+    async def verify(
+        self, progress: Callable[[int, int], None] | None = None, *, seal: Seal | str | None = None
+    ) -> VerifyReport:
+        """Check the whole journal, in a thread beside the one in which commits are made.
+
+        Args:
+            progress: called there, now and then, with the number of commits checked and of all commits.
+            seal: what `seal` gave at some time.
+        """
+        return await asyncio.to_thread(self.plain.verify, progress, seal=seal)
+
+    async def seal(self) -> Seal:
+        """Give the position and the chained hash of the last commit."""
+        return await self._call(self.plain.seal)
+
+    async def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy the store, as of now, into a new file."""
+        await self._call(partial(self.plain.backup, path))
+
+    async def tables(self) -> Database:
+        """Give all that happened as plain tables of an in-memory database, for SQL."""
+        return await asyncio.to_thread(self.plain.tables)
+
+    async def drop_snapshots(self) -> None:
+        """Drop all snapshots; they are derived."""
+        await self._call(self.plain.drop_snapshots)
+
+    async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> Rebuilt:
+        """Make anew what is derived: indexes, tags, deletions and snapshots."""
+        return await self._call(partial(self.plain.rebuild, progress))
+
+    async def scrub(self) -> bool:
+        """Clean free pages and the log after erasures and purges, and say whether nothing is left in them."""
+        return await self._call(self.plain.scrub)
+
+    async def stats(self) -> StoreStats:
+        """Count what the store holds."""
+        return await self._call(self.plain.stats)
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        return await self._parts()[0].call(work)
+
+
+async def _opened(make: Callable[[], PlainStore]) -> PlainStore:
+    """Open a store in a thread; if the caller is cancelled meanwhile, it is closed again."""
+    opening = asyncio.ensure_future(asyncio.to_thread(make))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
+
+
+def _close(opening: asyncio.Future[PlainStore]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
