@@ -80,6 +80,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     return result
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands the counts of one of several processes over to the one that tells them."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["proofs"] = session.config.stash.setdefault(PROOFS, Proofs()).counts
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes over the counts of one of several processes."""
+    node.config.stash.setdefault(PROOFS, Proofs()).add(getattr(node, "workeroutput", {}).get("proofs", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell how many cases proved what, and leave it where EVENTSTATE_PROMISES says."""
     proofs = config.stash.get(PROOFS, None)

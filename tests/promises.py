@@ -45,26 +45,31 @@ class Proofs:
     """Counts cases by promise and test."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, Counter[str]] = {}
+        self.counts: dict[str, Counter[str]] = {}
 
     def __call__(self, promise: str, cases: int = 1) -> None:
         """Count cases of the test that runs."""
         if promise not in PROMISES:
             raise KeyError(f"{promise!r} is no promise of tests/promises.py")
         test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0].partition("[")[0]
-        self._counts.setdefault(promise, Counter())[test] += cases
+        self.counts.setdefault(promise, Counter())[test] += cases
+
+    def add(self, counts: dict[str, dict[str, int]]) -> None:
+        """Count what another process has counted."""
+        for promise, tests in counts.items():
+            self.counts.setdefault(promise, Counter()).update(tests)
 
     def total(self) -> int:
         """Count all cases."""
-        return sum(counts.total() for counts in self._counts.values())
+        return sum(counts.total() for counts in self.counts.values())
 
     def write(self, file: Path) -> None:
         """Leave the counts in a file."""
-        file.write_text(json.dumps(self._counts, indent=1, sort_keys=True) + "\n")
+        file.write_text(json.dumps(self.counts, indent=1, sort_keys=True) + "\n")
 
     def lines(self) -> list[str]:
         """Tell the counts."""
-        return [f"{sum(counts.values()):>8,}  {promise}" for promise, counts in sorted(self._counts.items())]
+        return [f"{sum(counts.values()):>8,}  {promise}" for promise, counts in sorted(self.counts.items())]
 
 
 def table(counts: dict[str, dict[str, int]]) -> str:

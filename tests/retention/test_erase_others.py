@@ -85,7 +85,7 @@ def test_what_was_read_of_another_branch_is_not_written_when_it_was_erased_meanw
         fork = main.fork("fork")
         fork.update(lambda state: state.update(card=SECRET))
         main.tag("theirs", at=fork.latest)
-        append, calls = store._journal.appender.append, list[Any]()
+        append, calls = store._journal.appender.append_all, list[Any]()
 
         def late(*arguments: Any) -> Any:
             if not calls:
@@ -93,7 +93,7 @@ def test_what_was_read_of_another_branch_is_not_written_when_it_was_erased_meanw
                 assert calls[0].branches == ("fork",)
             return append(*arguments)
 
-        monkeypatch.setattr(store._journal.appender, "append", late)
+        monkeypatch.setattr(store._journal.appender, "append_all", late)
         if "part" in what:
             with pytest.raises(AttributeNotFoundError):
                 REACHES[what](main, fork)
