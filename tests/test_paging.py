@@ -62,6 +62,6 @@ def test_a_damaged_record_of_removals_is_no_reason_to_try_for_ever(
         session.save({"n": 2})
         session.erase("card")
         store._journal.connection.all("UPDATE removals SET position = 9223372036854775807")
-        monkeypatch.setattr("eventstate.writer.time.sleep", nap)
+        monkeypatch.setattr("eventstate.group.time.sleep", nap)
         session.undo()
         assert session.state() == {"n": 1}

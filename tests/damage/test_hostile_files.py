@@ -198,8 +198,8 @@ def test_versions_that_contradict_each_other_are_no_reason_to_try_for_ever(
     with StateStore(":memory:") as store:
         session = store.session("u")
         session.save({"n": 1})
-        monkeypatch.setattr(store._journal.appender, "append", refuse)
-        monkeypatch.setattr("eventstate.writer.time.sleep", nap)
+        monkeypatch.setattr(store._journal.appender, "append_all", refuse)
+        monkeypatch.setattr("eventstate.group.time.sleep", nap)
         with pytest.raises(CorruptJournalError):
             session.update(lambda state: state.update(n=2))
 

@@ -48,13 +48,13 @@ def test_what_is_pruned_while_somebody_refers_to_it_is_not_referred_to(
     with StateStore(path) as store, StateStore(path) as second:
         session = counted(store)
         fork = session.fork("fork", at=10)
-        append = store._journal.appender.append
+        append = store._journal.appender.append_all
 
         def late(*arguments: Any) -> Any:
             second.session("alice").prune(keep_rounds=1)
             return append(*arguments)
 
-        monkeypatch.setattr(store._journal.appender, "append", late)
+        monkeypatch.setattr(store._journal.appender, "append_all", late)
         if what == "merge":
             second.session("alice").save({"n": 11})
             assert fork.merge(session).round is not None
