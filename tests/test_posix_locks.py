@@ -228,6 +228,7 @@ EVERY_CALL = """
         "update": lambda: session.update(lambda state: state.update(n=3)),
         "note": lambda: session.note("x"),
         "notes": lambda: list(session.notes()),
+        "committed": lambda: session.committed("none"),
         "rounds": lambda: list(session.rounds()),
         "replay": lambda: list(session.replay()),
         "history": lambda: [(c.before, c.after) for c in session.history("n")],
