@@ -6,8 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eventstate.agents.agent import Agent
+    from eventstate.agents.metadata import StateMetadata
+    from eventstate.agents.module import StateModule
+    from eventstate.agents.streaming import stream_printing_messages
     from eventstate.commits import CommitOptions
     from eventstate.errors import (
+        AgentBusyError,
         AttributeNotFoundError,
         BranchExistsError,
         BranchNotFoundError,
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
         DivergedError,
         EncryptionError,
         EventStateError,
+        ImportFailedError,
         InvalidStateError,
         KeyNotFoundError,
         MissingPackageError,
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
     from eventstate.repair.rebuild import Rebuilt
     from eventstate.repair.salvage import Cut, Salvaged, salvage
     from eventstate.retention import Erased, Pruned, Purged
+    from eventstate.services.event_session import EventSession
+    from eventstate.services.state_service import StateService
     from eventstate.session import Session
     from eventstate.store import SessionInfo, StateStore, StoreStats
     from eventstate.values.delta import MISSING
@@ -43,8 +51,13 @@ if TYPE_CHECKING:
     from eventstate.verify.seal import Seal
 
 _HOMES = {
+    "agents.agent": ("Agent",),
+    "agents.metadata": ("StateMetadata",),
+    "agents.module": ("StateModule",),
+    "agents.streaming": ("stream_printing_messages",),
     "commits": ("CommitOptions",),
     "errors": (
+        "AgentBusyError",
         "AttributeNotFoundError",
         "BranchExistsError",
         "BranchNotFoundError",
@@ -53,6 +66,7 @@ _HOMES = {
         "DivergedError",
         "EncryptionError",
         "EventStateError",
+        "ImportFailedError",
         "InvalidStateError",
         "KeyNotFoundError",
         "MissingPackageError",
@@ -72,6 +86,8 @@ _HOMES = {
     "repair.rebuild": ("Rebuilt",),
     "repair.salvage": ("Cut", "Salvaged", "salvage"),
     "retention": ("Erased", "Pruned", "Purged"),
+    "services.event_session": ("EventSession",),
+    "services.state_service": ("StateService",),
     "session": ("Session",),
     "store": ("SessionInfo", "StateStore", "StoreStats"),
     "values.delta": ("MISSING",),
@@ -82,6 +98,8 @@ _HOMES = {
 
 __all__ = [
     "MISSING",
+    "Agent",
+    "AgentBusyError",
     "AttributeNotFoundError",
     "Blame",
     "BranchExistsError",
@@ -96,9 +114,11 @@ __all__ = [
     "DivergedError",
     "EncryptionError",
     "Erased",
+    "EventSession",
     "EventStateError",
     "FileKeyRing",
     "Finding",
+    "ImportFailedError",
     "InvalidStateError",
     "Key",
     "KeyNotFoundError",
@@ -120,6 +140,9 @@ __all__ = [
     "Session",
     "SessionDeletedError",
     "SessionInfo",
+    "StateMetadata",
+    "StateModule",
+    "StateService",
     "StateStore",
     "StorageError",
     "StoreBusyError",
@@ -131,6 +154,7 @@ __all__ = [
     "UnsupportedValueError",
     "VerifyReport",
     "salvage",
+    "stream_printing_messages",
 ]
 
 
