@@ -1,8 +1,10 @@
-"""A pydantic model as the type of a session's state."""
+"""A pydantic model or a dataclass as the type of a session's state."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from eventstate.values.delta import MISSING
 from eventstate.values.paths import Path, show
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import TypeAdapter
 
 _BY_IDENTITY: Any = object.__eq__
 
@@ -22,19 +24,22 @@ class StateModel:
 
     A state holds an instance's fields by their names. What it would not bring back is refused: a
     nested model that is an instance of a subclass or loads as another type, and the value of an
-    excluded field or a private attribute that an instance does not have by itself. (Objects there
-    without an equality of their own, such as locks, only have to be of the same type.)
+    excluded field, a private attribute, or a dataclass's `init=False` field or attribute that is no
+    field, unless a new instance has it by itself. (Objects there without an equality of their own,
+    such as locks, only have to be of the same type.) A dataclass's `InitVar` needs a default, as
+    nothing keeps it.
 
     What validators make of a value is no loss, but what the model wants. Which fields were set
     explicitly is not kept.
     """
 
-    def __init__(self, model: type[BaseModel]) -> None:
-        if not (isinstance(model, type) and hasattr(model, "model_validate")):
-            raise TypeError(f"model is a pydantic model class, not {model!r}")
+    def __init__(self, model: type[object]) -> None:
+        if not (isinstance(model, type) and (_is_model(model) or dataclasses.is_dataclass(model))):
+            raise TypeError(f"model is a pydantic model or a dataclass, not {model!r}")
         self._model = model
+        self._adapter = _adapter(model)  # type: ignore[arg-type] # mypy denies that classes have hashes
 
-    def load(self, state: dict[Any, Any]) -> BaseModel:
+    def load(self, state: dict[Any, Any]) -> Any:
         """Give the instance for a state, by the names of the fields.
 
         Raises:
@@ -43,7 +48,7 @@ class StateModel:
         from pydantic import ValidationError
 
         try:
-            return self._model.model_validate(state, by_alias=False, by_name=True)
+            return self._adapter.validate_python(state, by_alias=False, by_name=True)
         except ValidationError as error:
             places = ", ".join("/" + "/".join(map(str, item["loc"])) for item in error.errors())
             raise InvalidStateError(
@@ -71,16 +76,30 @@ class StateModel:
             raise InvalidStateError(f"{name} can't keep the state: it is another one each time it is loaded")
         return state
 
-    def _dumped(self, instance: BaseModel) -> dict[Any, Any]:
+    def _dumped(self, instance: Any) -> dict[Any, Any]:
         try:
-            state = instance.model_dump(round_trip=True, by_alias=False, warnings=False)
-        except (TypeError, ValueError) as error:
+            state = self._adapter.dump_python(instance, round_trip=True, by_alias=False, warnings=False)
+        except (AttributeError, TypeError, ValueError) as error:
             raise InvalidStateError(f"{self._model.__name__} can't be dumped: {error}") from error
         if not isinstance(state, dict):
             raise InvalidStateError(
                 f"{self._model.__name__} is dumped as {type(state).__name__}, not as dict"
             )
         return state
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter(model: type[object]) -> TypeAdapter[Any]:
+    """Give what validates and dumps; for a dataclass it takes a moment to make."""
+    from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter
+
+    try:
+        adapter = TypeAdapter(model)
+        if not adapter.pydantic_complete:
+            adapter.rebuild()
+    except (PydanticUndefinedAnnotation, PydanticUserError) as error:
+        raise TypeError(f"{model.__name__} can't be the type of a state: {error}") from error
+    return adapter
 
 
 def _losses(given: Any, raw: Any, loaded: Any, path: Path) -> Iterator[str]:
@@ -91,12 +110,13 @@ def _losses(given: Any, raw: Any, loaded: Any, path: Path) -> Iterator[str]:
             yield f"{show(path)}: {type(given).__name__} would come back as {type(loaded).__name__}"
             return
         others = _parts(loaded) or {}
-        hidden = {name: value for name, value in parts.items() if name not in known}
+        made = _made_by_itself(given)
+        hidden = {name: value for name, value in parts.items() if name not in known or name in made}
         hidden |= getattr(given, "__pydantic_private__", None) or {}
         restored = others | (getattr(loaded, "__pydantic_private__", None) or {})
         for name, value in hidden.items():
             if not _alike(value, restored.get(name, MISSING)):
-                yield f"{show((*path, name))}: it is private, or left out when the model is dumped"
+                yield f"{show((*path, name))}: it is private, or left out when the model is dumped or loaded"
         given, loaded = parts, others
     if isinstance(given, dict):
         others = loaded if isinstance(loaded, dict) else _parts(loaded) or {}
@@ -129,14 +149,34 @@ def _is_row(value: Any) -> bool:
 
 def _parts(value: Any) -> dict[str, Any] | None:
     """Give the fields of a model or dataclass by name; `None` for anything else."""
-    if hasattr(type(value), "__pydantic_extra__"):
+    if _is_model(type(value)):
         fields = type(value).model_fields
         own = {name: item for name, item in vars(value).items() if name in fields}
         return own | (value.__pydantic_extra__ or {})
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (field.name for field in dataclasses.fields(value))
-        return {name: getattr(value, name) for name in names if hasattr(value, name)}
+        names = [field.name for field in dataclasses.fields(value)]
+        own = {name: getattr(value, name) for name in names if hasattr(value, name)}
+        cls, others = type(value), getattr(value, "__dict__", {})
+        return own | {
+            name: item for name, item in others.items() if name not in names and not _is_cached(cls, name)
+        }
     return None
+
+
+def _made_by_itself(value: Any) -> set[str]:
+    """Give the fields of a dataclass that a new instance takes from nobody."""
+    if not dataclasses.is_dataclass(value):
+        return set()
+    return {field.name for field in dataclasses.fields(value) if not field.init}
+
+
+def _is_cached(cls: type, name: str) -> bool:
+    """Say whether an attribute is what a cached property keeps, which can be computed again."""
+    return isinstance(inspect.getattr_static(cls, name, None), functools.cached_property)
+
+
+def _is_model(cls: type) -> bool:
+    return hasattr(cls, "__pydantic_extra__")
 
 
 def _alike(one: Any, other: Any) -> bool:

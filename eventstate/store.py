@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from pydantic import BaseModel
     from sqlite_utils import Database
 
     from eventstate.journal.records import Event
@@ -181,7 +180,7 @@ class StateStore:
         user_id: str,
         session_id: str = "default",
         branch: str = MAIN,
-        model: type[BaseModel] | None = None,
+        model: type[Any] | None = None,
     ) -> Session:
         """Give a session; it comes into being with its first commit, and this writes nothing.
 
@@ -189,7 +188,7 @@ class StateStore:
             user_id: any text.
             session_id: any text.
             branch: the branch to read and write; made by `Session.fork`.
-            model: a pydantic model as the type of the state.
+            model: a pydantic model or a dataclass as the type of the state.
         """
         if model is None:
             return Session(self._journal, user_id, session_id, branch)

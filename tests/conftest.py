@@ -84,7 +84,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hands the counts of one of several processes over to the one that tells them."""
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["proofs"] = session.config.stash.setdefault(PROOFS, Proofs()).counts
+        proofs = session.config.stash.setdefault(PROOFS, Proofs())
+        output["proofs"] = {promise: dict(tests) for promise, tests in proofs.counts.items()}
 
 
 @pytest.hookimpl(optionalhook=True)

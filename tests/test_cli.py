@@ -610,9 +610,13 @@ def test_no_verb_opens_the_journal_but_through_the_store(path: Path, tmp_path: P
     # Closing a descriptor of one's own would drop SQLite's locks on the file.
     transcript = tmp_path / "chat.jsonl"
     transcript.write_text('{"user_id": "alice", "session_id": "chat", "messages": [{"role": "user"}]}\n')
+    exported = tmp_path / "sessions"
+    exported.mkdir()
+    (exported / "chat.json").write_text('{"agent": {}}')
     name = ("--user", "alice", "--session", "trip")
     commands: list[list[str | Path]] = [
         ["record", path, transcript],
+        ["import", path, exported],
         ["sessions", path],
         ["log", path, *name],
         ["show", path, *name],

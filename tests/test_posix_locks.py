@@ -190,6 +190,7 @@ EVERY_CALL = """
     import eventstate
     from eventstate import StateStore, TypeRegistry
     from eventstate.cli import main
+    from eventstate.importers import import_sessions
 
     folder, probe, answers = Path(sys.argv[1]), int(sys.argv[2]), os.fdopen(int(sys.argv[3]))
     path = folder / "agent.db"
@@ -282,6 +283,16 @@ EVERY_CALL = """
     ):
         main([verb[0], str(path), *verb[1:]], standalone_mode=False)
         check(f"eventstate {verb[0]}")
+    (folder / "chat.json").write_text('{"n": 1}')
+    main(["import", str(path), str(folder)], standalone_mode=False)
+    check("eventstate import")
+    for end in ("", "-wal", "-shm"):
+        try:
+            import_sessions(store, [str(path) + end])
+        except eventstate.errors.ImportFailedError:
+            check("importing the store itself")
+        else:
+            complaints.append("the store was imported into itself")
     watching = False
     store.close()
     missing = told - set(calls) - {"save", "round", "close", "closed", "session", "latest", "types"}

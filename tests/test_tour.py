@@ -35,7 +35,7 @@ def test_the_tour_runs_in_a_pipe_away_from_the_checkout_and_leaves_nothing(
     assert len(done.stdout.splitlines()) < 100
 
 
-NOT_SHOWN = {"tour", "prune", "delete", "restore", "purge", "keys", "seal", "repair"}
+NOT_SHOWN = {"tour", "import", "prune", "delete", "restore", "purge", "keys", "seal", "repair"}
 
 
 def test_the_tour_shows_every_verb_of_daily_use_and_each_as_it_can_be_typed(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class Session(Past):
         def edits(opened: Opened) -> list[Edit]:
             return diff(opened.state, journal.codec.decode(packed), journal.codec)
 
-        return await self._attempt("save", checked, edits)
+        return await self.attempt("save", checked, edits)
 
     async def write(self, kind: str, options: CommitOptions, base: int, edits: list[Edit]) -> Round:
         """Commit edits that follow on the latest state as it was at version `base`, but for notes.
@@ -59,11 +59,16 @@ class Session(Past):
         """
         codec = self.plain._journal.codec
         own = [Edit(edit.path, edit.op, codec.copy(edit.value)) for edit in edits]
-        return await self._attempt(kind, options, partial(self.plain._writer.rebased, base, own))
+        return await self.attempt(kind, options, partial(self.plain._writer.rebased, base, own))
 
-    async def _attempt(
-        self, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]
-    ) -> Round:
+    async def attempt(self, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]) -> Round:
+        """Commit the edits that `make` gives for the newest state, again on each conflict.
+
+        Args:
+            kind: of the commit.
+            options: of the commit.
+            make: called in the store's thread, where no lock is held, perhaps more than once.
+        """
         job = Attempt(self.plain._writer, kind, options, make)
         made: Round = await self._committer.commit(job)
         return made
@@ -157,7 +162,7 @@ class Session(Past):
                 context.run(change, live.root)
                 return live.edits()
 
-        return await self._attempt("update", checked, edits)
+        return await self.attempt("update", checked, edits)
 
     async def _update_in_loop(self, change: Callable[[Any], Any], options: CommitOptions) -> Round:
         tries = 0

@@ -187,6 +187,10 @@ class StateStore:
         """Count what the store holds."""
         return await self._call(self.plain.stats)
 
+    async def run(self, work: Callable[[PlainStore], T]) -> T:
+        """Do something with the plain store in the thread in which commits are made, between two of them."""
+        return await self._call(partial(work, self.plain))
+
     async def _call(self, work: Callable[[], T]) -> T:
         return await self._parts()[0].call(work)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from eventstate.cli import change, check, keys, look, record, repair, retain, tour
+from eventstate.cli import change, check, imports, keys, look, record, repair, retain, tour
 from eventstate.cli.output import escape
 from eventstate.errors import EventStateError
 
@@ -47,6 +47,7 @@ def main() -> None:
 
 for _verb in (
     record.record,
+    imports.import_,
     look.sessions,
     look.log,
     look.show,

@@ -1,0 +1,1 @@
+"""Proof that the services keep what AgentScope's callers rely on."""
