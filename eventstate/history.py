@@ -192,10 +192,10 @@ class History:
             changes.append(_change(commits.of(owner, seq), seq, target, op.name.lower(), values))
         return changes
 
-    def notes(self, upto: int, name: str | None) -> Iterator[Note]:
-        """Walk the notes, or those of one name, oldest first."""
+    def notes(self, after: int, upto: int, name: str | None) -> Iterator[Note]:
+        """Walk the notes after one version up to another, or those of one name, oldest first."""
         commits = _Commits(self._journal)
-        for owner, seq, event in self._journal.reader.notes(self._branch, upto):
+        for owner, seq, event in self._journal.reader.notes(self._branch, after, upto):
             title, data = self._journal.events.note(event)
             if name is None or title == name:
                 commit = commits.of(owner, seq)

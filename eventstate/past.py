@@ -155,11 +155,11 @@ class Past:
             return []
         return History(self._journal, branch).attribute(as_path(attribute), self.version)
 
-    def notes(self, name: str | None = None) -> Iterator[Note]:
-        """Walk the notes, or those of one name, oldest first."""
+    def notes(self, name: str | None = None, *, after: int = 0) -> Iterator[Note]:
+        """Walk the notes after a version, or those of one name, oldest first."""
         branch = self._writer.find_branch()
         if branch is not None:
-            yield from History(self._journal, branch).notes(self.version, name)
+            yield from History(self._journal, branch).notes(after, self.version, name)
 
     def blame(self) -> Blame:
         """Tell for each attribute of what was written last, by path, the change that last set it."""

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.aio.worker import Worker, fail, post
+from eventstate.errors import StoreClosedError
 from eventstate.group import commit_all
 
 if TYPE_CHECKING:
@@ -22,11 +23,15 @@ _MAX_TOGETHER: Final = 1024
 class _Entry(NamedTuple):
     job: Job
     future: asyncio.Future[Any]
-    drop: Callable[[], object] | None
+    drop: Callable[[], object]
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Committer:
-    """Makes the commits of the tasks of one event loop.
+    """Makes the commits of the tasks of one event loop at a time.
 
     A task waits until its commit stands. While one transaction is written, others gather for the next.
     A cancelled task's commit is not made, if that has not begun.
@@ -41,75 +46,129 @@ class Committer:
         self._journal = journal
         self._worker = worker
         self._max_waiting = max_waiting
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._start()
+        self._queue: _Queue | None = None
+        self._ending = False
 
-    def _start(self) -> None:
-        self._places = asyncio.Semaphore(self._max_waiting)
-        self._waiting: deque[_Entry] = deque()
-        self._busy = False  # a transaction is written, or about to be
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    async def commit(self, job: Job, drop: Callable[[], object] | None = None) -> Any:
+    async def commit(self, job: Job, drop: Callable[[], object] = _nothing) -> Any:
         """Make a commit, and give its outcome.
 
         Args:
             job: the commit; from now on it is this committer's.
-            drop: called once, in the thread, when the commit was made or failed, or never will be.
-        """
-        try:
-            self._enter()
-            await self._places.acquire()
-        except BaseException:
-            if drop is not None:
-                drop()
-            raise
-        try:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(_Entry(job, future, drop))
-            self._idle.clear()
-            self._wake()
-            return await future
-        finally:
-            self._places.release()
-
-    def _enter(self) -> None:
-        """Serve the running loop; what waited in one that was closed never happened.
+            drop: called once, when the commit was made or failed, or never will be.
 
         Raises:
-            RuntimeError: commits wait in another loop.
+            RuntimeError: commits wait in another loop, or it is asked for in the store's own thread.
+            StoreClosedError: the store is closed, or about to be.
         """
-        loop = asyncio.get_running_loop()
-        if self._loop is loop:
-            return
-        if self._loop is not None and not self._loop.is_closed() and not self._idle.is_set():
-            raise RuntimeError(f"{self._journal.connection.path}: the store is in use by another event loop")
-        abandoned = self._waiting
-        self._start()
-        self._loop = loop
-        for entry in abandoned:
-            if entry.drop is not None:
-                entry.drop()
+        try:
+            queue = self._enter()
+        except BaseException:
+            drop()
+            raise
+        return await queue.commit(job, drop)
+
+    def _enter(self) -> _Queue:
+        """Give the running loop's queue; what waited in one that was closed never happened."""
+        self._worker.check()
+        path = self._journal.connection.path
+        if self._ending:
+            raise StoreClosedError(f"{path}: the store is being closed")
+        loop, queue = asyncio.get_running_loop(), self._queue
+        if queue is None or queue.loop is not loop:
+            if queue is not None:
+                if not queue.loop.is_closed() and not queue.idle.is_set():
+                    raise RuntimeError(f"{path}: the store is in use by another event loop")
+                queue.abandon()
+            queue = self._queue = _Queue(self._journal, self._worker, self._max_waiting, loop)
+        return queue
+
+    async def drain(self) -> None:
+        """Take no more commits, and wait until those that were asked for are made."""
+        queue = self._queue
+        self._ending = True
+        try:
+            if queue is not None and queue.loop is asyncio.get_running_loop():
+                await queue.idle.wait()
+        except BaseException:
+            self._ending = False
+            raise
+
+
+class _Queue:
+    """The commits that wait in one event loop."""
+
+    def __init__(
+        self, journal: Journal, worker: Worker, max_waiting: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.loop = loop
+        self.idle = asyncio.Event()
+        """Whether nobody waits, and nothing is written."""
+        self.idle.set()
+        self._journal = journal
+        self._worker = worker
+        self._places = asyncio.Semaphore(max_waiting)
+        self._waiting: deque[_Entry] = deque()
+        self._inside = 0  # tasks that wait for a place, or for their commit
+        self._busy = False  # a transaction is written, or about to be
+
+    async def commit(self, job: Job, drop: Callable[[], object]) -> Any:
+        entry = _Entry(job, self.loop.create_future(), drop)
+        begun = False
+        self._inside += 1
+        self.idle.clear()
+        try:
+            await self._places.acquire()
+            try:
+                begun = True
+                self._waiting.append(entry)
+                self._wake()
+                return await entry.future
+            finally:
+                if not self.loop.is_closed():
+                    self._places.release()
+        except BaseException:
+            if not begun or self._withdraw(entry):
+                drop()
+            elif entry.future.done() and not entry.future.cancelled():
+                entry.future.exception()  # cancelled with the outcome in its hand: it was looked at
+            raise
+        finally:
+            self._inside -= 1
+            self._rest()
+
+    def _withdraw(self, entry: _Entry) -> bool:
+        """Take an entry out, if its commit has not begun."""
+        if entry not in self._waiting:
+            return False
+        self._waiting.remove(entry)
+        return True
+
+    def abandon(self) -> None:
+        """Forget what waits: its loop was closed."""
+        while self._waiting:
+            self._waiting.popleft().drop()
+
+    def _rest(self) -> None:
+        if not self._inside and not self._busy and not self.loop.is_closed():
+            self.idle.set()
 
     def _wake(self) -> None:
-        if not self._busy and self._loop is not None:
+        if not self._busy:
             self._busy = True
-            self._loop.call_soon(self._begin)  # after the tasks that can run now, which may commit too
+            self.loop.call_soon(self._begin)  # after the tasks that can run now, which may commit too
 
     def _begin(self) -> None:
         """Hand over what waits."""
         entries: list[_Entry] = []
         while self._waiting and len(entries) < _MAX_TOGETHER:
             entry = self._waiting.popleft()
-            if not entry.future.cancelled():
-                entries.append(entry)
-            elif entry.drop is not None:
+            if entry.future.cancelled():
                 entry.drop()
-        loop = self._loop
-        if not entries or loop is None:
+            else:
+                entries.append(entry)
+        if not entries:
             self._busy = False
-            self._idle.set()
+            self._rest()
             return
 
         def run() -> None:
@@ -120,17 +179,15 @@ class Committer:
                     if not entry.job.done:
                         entry.job.error = error
             for entry in entries:
-                if entry.drop is not None:
-                    entry.drop()
-            post(loop, self._land, entries)
+                entry.drop()
+            post(self.loop, self._land, entries)
 
         try:
             self._worker.submit(run)
         except BaseException as error:  # noqa: BLE001 - the same
             for entry in entries:
                 entry.job.error = error
-                if entry.drop is not None:
-                    entry.drop()
+                entry.drop()
             self._land(entries)
 
     def _land(self, entries: list[_Entry]) -> None:
@@ -144,8 +201,3 @@ class Committer:
                 fail(future, error)
         self._busy = False
         self._wake()
-
-    async def drain(self) -> None:
-        """Wait until no commit waits, and those that were begun stand."""
-        if self._loop is asyncio.get_running_loop():
-            await self._idle.wait()

@@ -86,9 +86,9 @@ class Past:
         """Walk the rounds with their states; the whole walk folds each event once."""
         return self._worker.walk(partial(self.plain.replay, start, stop), _STATES)
 
-    def notes(self, name: str | None = None) -> AsyncIterator[Note]:
-        """Walk the notes, or those of one name, oldest first."""
-        return self._worker.walk(partial(self.plain.notes, name))
+    def notes(self, name: str | None = None, *, after: int = 0) -> AsyncIterator[Note]:
+        """Walk the notes after a version, or those of one name, oldest first."""
+        return self._worker.walk(partial(self.plain.notes, name, after=after))
 
     async def history(self, attribute: Any) -> list[Change]:
         """List every change of an attribute, oldest first.

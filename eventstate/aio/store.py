@@ -65,34 +65,51 @@ class StateStore:
             raise TypeError(f"a StateStore is expected, not {type(store).__name__}")
         made = cls(store._journal.connection.path, max_waiting=max_waiting)
         made._owns = False
-        made._stand_on(store)
+        made._stand_on(store, Worker(made._path))
         return made
 
-    def _stand_on(self, store: PlainStore) -> None:
-        self._plain = store
-        self._worker = Worker(store._journal.connection)
-        self._committer = Committer(store._journal, self._worker, self._max_waiting)
+    def _stand_on(self, store: PlainStore, worker: Worker) -> None:
+        worker.connection = store._journal.connection
+        self._plain, self._worker = store, worker
+        self._committer = Committer(store._journal, worker, self._max_waiting)
 
     async def open(self) -> None:
         """Open the file; a second time does nothing.
 
         Raises:
             EventStateError: as `eventstate.StateStore` does.
+            StoreClosedError: it stood on another store, and was closed.
         """
         async with self._opening:
-            if self._plain is None:
-                self._stand_on(await _opened(partial(PlainStore, self._path, **self._options)))
+            if self._plain is not None:
+                return
+            if not self._owns:
+                raise StoreClosedError(f"{self._path}: closed; take another one with `over`")
+            worker = Worker(self._path)
+            try:
+                plain = await worker.call(partial(PlainStore, self._path, **self._options), PlainStore.close)
+            except BaseException:
+                worker.close(wait=False)  # a caller who was cancelled does not wait
+                raise
+            self._stand_on(plain, worker)
 
     async def close(self) -> None:
-        """Let the commits that wait be made, then close the file; a second time does nothing."""
+        """Let the commits that wait be made, then close the file; a second time does nothing.
+
+        What is asked for meanwhile is refused. If it is cancelled before the commits are made, the store
+        stays open. In a forked child it is only forgotten.
+        """
         plain, worker, committer = self._plain, self._worker, self._committer
         if plain is None or worker is None or committer is None:
             return
-        if not plain.closed:
-            await committer.drain()
-            if self._owns:
-                await worker.call(plain.close)
-        worker.close()
+        if not plain._journal.connection.inherited:
+            if not plain.closed:
+                await committer.drain()
+            try:
+                if self._owns and not plain.closed:
+                    await worker.call(plain.close)
+            finally:
+                worker.close()
         self._plain = self._worker = self._committer = None
 
     async def __aenter__(self) -> Self:
@@ -169,7 +186,10 @@ class StateStore:
 
     async def tables(self) -> Database:
         """Give all that happened as plain tables of an in-memory database, for SQL."""
-        return await asyncio.to_thread(self.plain.tables)
+        image = await asyncio.to_thread(_image, self.plain)
+        database = Database(memory=True)  # it can be used in the thread only that it is made in
+        database.conn.deserialize(image)
+        return database
 
     async def drop_snapshots(self) -> None:
         """Drop all snapshots; they are derived."""
@@ -195,16 +215,9 @@ class StateStore:
         return await self._parts()[0].call(work)
 
 
-async def _opened(make: Callable[[], PlainStore]) -> PlainStore:
-    """Open a store in a thread; if the caller is cancelled meanwhile, it is closed again."""
-    opening = asyncio.ensure_future(asyncio.to_thread(make))
+def _image(store: PlainStore) -> bytes:
+    database = store.tables()
     try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close)
-        raise
-
-
-def _close(opening: asyncio.Future[PlainStore]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        return bytes(database.conn.serialize())
+    finally:
+        database.conn.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,55 +25,92 @@ class Worker:
     A loop that was closed meanwhile gets nothing; what was begun is done to its end all the same.
 
     Args:
-        connection: is asked first whether the store can be used, in this process too.
+        path: of the store, for messages.
+
+    Attributes:
+        connection: is asked first whether the store can be used, in this process too; `None` until it is open.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(1, thread_name_prefix="eventstate")
+    def __init__(self, path: object) -> None:
+        self._path = path
+        self.connection: Connection | None = None
+        self._threads: set[int] = set()
+        self._thread: ThreadPoolExecutor | None = ThreadPoolExecutor(
+            1, thread_name_prefix="eventstate", initializer=functools.partial(_enroll, self._threads)
+        )
+
+    def check(self) -> None:
+        """Raise unless there can be asked for something.
+
+        Raises:
+            StoreClosedError: the store is closed, or was opened by the parent of this process.
+            RuntimeError: it is asked for in the store's own thread, which would wait for itself.
+        """
+        if self.connection is not None:
+            self.connection.check_usable()
+        if self._thread is None:
+            raise StoreClosedError(f"{self._path}: the store is closed")
+        if threading.get_ident() in self._threads:
+            raise RuntimeError(f"{self._path}: the store's own thread can't wait for the store")
 
     def submit(self, work: Callable[[], object]) -> None:
         """Have `work`, which raises nothing, done after all that was asked for before.
 
         Raises:
-            StoreClosedError: the store is closed, or was opened by the parent of this process.
+            StoreClosedError: as `check` does.
+            RuntimeError: the same.
         """
-        self._connection.check_usable()
-        if self._thread is None:
-            raise StoreClosedError(f"{self._connection.path}: the store is closed")
-        self._thread.submit(work)
+        self.check()
+        if self._thread is not None:
+            self._thread.submit(work)
 
     async def call(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
-        """Give what `work` gives.
+        """Give what `work` gives; if the caller is cancelled before it has begun, it is not done.
 
         Args:
             work: what blocks.
-            undo: gets the result, in the thread, if the caller was cancelled and never will.
+            undo: gets the result if the caller was cancelled and never will.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
         def land(error: BaseException | None, result: T) -> None:
             if future.cancelled():
-                if error is None and undo is not None:
-                    self.submit(functools.partial(undo, result))
+                if error is None:
+                    self._take_back(undo, result)
             elif error is not None:
                 fail(future, error)
             else:
                 future.set_result(result)
 
         def run() -> None:
+            if future.cancelled():
+                return
             result: Any = None
             error: BaseException | None = None
             try:
                 result = work()
             except BaseException as raised:  # noqa: BLE001 - it is raised where it is awaited
                 error = raised
-            if not post(loop, land, error, result) and error is None and undo is not None:
+            unwanted = future.cancelled() or not post(loop, land, error, result)
+            if unwanted and error is None and undo is not None:
                 undo(result)
 
         self.submit(run)
-        return await future
+        try:
+            return await future
+        except BaseException:
+            # Cancelled when the result was there, but not yet in the caller's hand.
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._take_back(undo, future.result())
+            raise
+
+    def _take_back(self, undo: Callable[[T], object] | None, result: T) -> None:
+        if undo is not None:
+            try:
+                self.submit(functools.partial(undo, result))
+            except RuntimeError:  # the store is closed, or the whole program ends
+                undo(result)
 
     async def walk(self, start: Callable[[], Iterator[T]], page: int = 64) -> AsyncIterator[T]:
         """Give what an iterator gives that blocks, reading `page` things at once."""
@@ -86,11 +124,15 @@ class Worker:
                 raise error
             more = len(items) == page
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """End the thread, once it has done what it was asked for."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.shutdown()
+            thread.shutdown(wait=wait)
+
+
+def _enroll(threads: set[int]) -> None:
+    threads.add(threading.get_ident())
 
 
 def _some(iterator: Iterator[T], count: int) -> tuple[list[T], Exception | None]:

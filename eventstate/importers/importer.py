@@ -281,7 +281,7 @@ class _Session:
         if last is not None and not self._brought(last):
             return False
         left = 0 if last is None else last.version
-        return version == left or version - left == sum(note.seq > left for note in self._session.notes())
+        return version - left == sum(1 for _ in self._session.notes(after=left))
 
     def _commit(self, item: _Told, replaced: Round | None, version: int) -> Round:
         found = self._found

@@ -203,9 +203,9 @@ class Reader:
             for key, op, where, *_ in self._rows(owner, (low, high), statement, (data, end, *above), touches):
                 yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
 
-    def notes(self, branch: Branch, upto: int) -> Iterator[tuple[Branch, int, Event]]:
-        """Walk a lineage's notes: `(owner, seq, event)`."""
-        for owner, low, high in segments(branch, self.start(branch, upto), upto):
+    def notes(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Event]]:
+        """Walk a lineage's notes after one version up to another: `(owner, seq, event)`."""
+        for owner, low, high in segments(branch, max(after, self.start(branch, upto)), upto):
             for key, *event in self._rows(owner, (low, high), sql.LIST_NOTES, (), _is_note):
                 yield owner, key & LOW, Event._make(event)
 

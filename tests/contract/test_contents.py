@@ -89,6 +89,8 @@ def test_notes_are_told_with_their_data_in_order(store: StateStore) -> None:
     ]
     assert [note.seq for note in other.notes("tool.called")] == [3]
     assert [note.name for note in session.notes()] == ["reply.started", "elsewhere"]
+    assert [note.seq for note in other.notes(after=2)] == [note.seq for note in other.notes() if note.seq > 2]
+    assert [note.seq for note in other.notes("tool.called", after=3)] == []
     assert list(store.session("nobody").notes()) == []
 
 
