@@ -36,26 +36,34 @@ _MAX_PAUSE: Final = 0.05
 class Line:
     """A branch while commits are planned on it: the state, as the ones before leave it."""
 
-    __slots__ = ("_last", "_notes", "_owner", "ahead", "closed", "failed", "opened", "planned")
+    __slots__ = ("_last", "_owner", "ahead", "closed", "failed", "noted", "opened", "planned", "queued")
 
     def __init__(self) -> None:
         self.opened: Opened | None = None
         self.planned = 0
         """How many commits the next one would follow on that are not in the file yet."""
+        self.noted: list[Writer] = []
+        """Who made those of them that are notes, one each."""
         self.closed = False
-        """Whether nothing can be planned on it before those are in the file."""
+        """Whether no state can be told on it before those are in the file."""
+        self.queued = False
+        """Whether a commit waits for that, and with it those that were asked for later."""
         self.ahead = False
         """Whether the state has more in it than the file."""
         self.failed = False
         self._owner: Writer | None = None
         self._last: Draft | None = None
-        self._notes = 0
+
+    @property
+    def changing(self) -> bool:
+        """Whether the next commit would follow on others than notes that are not in the file yet."""
+        return self.planned > len(self.noted)
 
     def advance(self, writer: Writer) -> Opened | None:
         """Give the state that the next commit follows on; `None` if that can't be told yet."""
         if self.opened is None:
             self._owner, self.opened = writer, writer.open()
-            self.opened.version += self._notes
+            self.opened.version += len(self.noted)
         elif self._last is not None:
             if self.opened.head is None:  # the session comes into being with the one before
                 return None
@@ -71,10 +79,10 @@ class Line:
         self._last = draft
         self.planned += 1
 
-    def add_note(self) -> None:
+    def add_note(self, writer: Writer) -> None:
         """Take note of a commit that leaves the state as it is."""
         self.planned += 1
-        self._notes += 1
+        self.noted.append(writer)
         if self.opened is not None:
             self.opened.version += 1
 
@@ -132,35 +140,50 @@ class Job(ABC):
 
 
 class Attempt(Job):
-    """Commits the edits that `make` gives for the newest state, again as long as another writer is faster."""
+    """Commits the edits that `make` gives for the newest state, again as long as another writer is faster.
+
+    Args:
+        writer: of the branch.
+        kind: of the commit.
+        options: of the commit.
+        make: gets the newest state.
+        reading: whether `make` also reads the branch's changes in the file, so that all have to be there.
+    """
 
     def __init__(
-        self, writer: Writer, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]
+        self,
+        writer: Writer,
+        kind: str,
+        options: CommitOptions,
+        make: Callable[[Opened], list[Edit]],
+        *,
+        reading: bool = False,
     ) -> None:
         super().__init__(writer)
         self._kind = kind
         self._options = options
         self._make = make
+        self._reading = reading
         self._seen = 0
         # These look at what is in the file, or must not be told what perhaps never will be.
         self._alone = kind in REACHING or options.if_changed or options.expected_version is not None
 
     def plan(self, line: Line) -> Request | None:
         """Draft the edits, on what the line's commits leave."""
-        if line.closed or (line.planned and self._alone):
+        if line.closed or (line.planned and self._alone) or (line.changing and self._reading):
             return None
         try:
             draft = self._draft(line)
-        except Exception:
+        except BaseException:
             if not line.planned:
                 raise
-            draft = None  # seen in a state that may never be: it will be seen again, or not
+            return None  # seen in a state that may never be: it will be seen again, or not
         if draft is None:
-            line.closed = not self.done
             return None
+        follows = line.planned > 0
         line.add(draft)
         line.closed = self._options.round_id is not None  # whether it becomes the latest is told by the file
-        return self.writer.request(draft)
+        return self.writer.request(draft, follows=follows)
 
     def _draft(self, line: Line) -> Draft | None:
         writer, options = self.writer, self._options
@@ -201,12 +224,19 @@ class Finish(Job):
         super().__init__(writer)
         self._opened = opened
         self._draft = draft
+        self._notes = 0
 
     def plan(self, line: Line) -> Request:
-        """Give the draft as it is; other commits of the branch wait for it."""
+        """Give the draft, which notes of its session's do not disturb; other changes of the branch wait."""
+        self._notes = sum(writer is self.writer for writer in line.noted)
         line.planned += 1
         line.closed = True  # it is known in the file only whether this one comes about
-        return self.writer.request(self._draft)
+        draft = self._draft._replace(base=self._opened.version + self._notes)
+        return self.writer.request(draft, follows=self._notes > 0)
+
+    def again(self, error: Exception) -> bool:
+        """Plan anew after a conflict if notes were counted on: one of them may have come to nothing."""
+        return isinstance(error, ConflictError) and self._notes > 0
 
     def settle(self, line: Line, draft: Draft, appended: Appended) -> Round:  # noqa: ARG002 - it has its own
         """Bring the owner's state to the commit."""
@@ -223,7 +253,7 @@ class Noting(Job):
 
     def plan(self, line: Line) -> Request:
         """Give the draft as it is."""
-        line.add_note()
+        line.add_note(self.writer)
         return self.writer.request(self._draft)
 
     def settle(self, line: Line, draft: Draft, appended: Appended) -> int:  # noqa: ARG002 - the state stays
@@ -251,13 +281,14 @@ def _pass(journal: Journal, jobs: list[Job]) -> tuple[list[Job], bool]:
         for job in jobs:
             line = lines.setdefault(job.writer.names, Line())
             try:
-                request = job.plan(line)
-            except Exception as error:  # noqa: BLE001 - it is that job's outcome
+                request = None if line.queued else job.plan(line)
+            except BaseException as error:  # noqa: BLE001 - it is that job's outcome, and no other's
                 job.error = error
                 continue
             if request is not None:
                 planned.append((job, request))
             elif not job.done:
+                line.queued = True
                 later.append(job)
         beaten = _append(journal, planned, lines) if planned else []
     finally:
@@ -277,7 +308,7 @@ def _append(
             return [planned[0][0]]
         journal.branches.forget()  # those that came into being in it did not
         for job, _ in planned:
-            job.error = error if len(planned) == 1 else copy.copy(error)
+            job.error = error if len(planned) == 1 else _twin(error)
         return []
     beaten = []
     for (job, _), outcome in zip(planned, outcomes, strict=True):
@@ -295,3 +326,13 @@ def _append(
                 job.error = error
     journal.removals.tidy()
     return beaten
+
+
+def _twin(error: Exception) -> Exception:
+    """Give the same error once more, for another task to add to, if it can be copied."""
+    try:
+        twin = copy.copy(error)
+    except Exception:  # noqa: BLE001 - of a clock of the user's, perhaps
+        return error
+    twin.__cause__ = error
+    return twin

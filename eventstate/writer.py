@@ -316,9 +316,14 @@ class Writer:
         self.journal.removals.tidy()
         return appended
 
-    def request(self, draft: Draft) -> Request:
-        """Give what the journal needs to append a draft to this branch."""
-        return Request(*self.names, draft, self._branch)
+    def request(self, draft: Draft, *, follows: bool = False) -> Request:
+        """Give what the journal needs to append a draft to this branch.
+
+        Args:
+            draft: the commit to be.
+            follows: whether it was planned to follow on others that are appended at the same time.
+        """
+        return Request(*self.names, draft, self._branch, follows)
 
     def learn(self, appended: Appended) -> None:
         """Remember the branch that came into being with its first commit."""

@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import copy
 import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
 
 from eventstate.aio.past import Past
 from eventstate.checks import check_text
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from eventstate.timeline import At
     from eventstate.writer import Opened, Writer
 
+T = TypeVar("T", CommitKeywords, "Telling")
+
 _PAUSE: Final = 0.001
 _MAX_PAUSE: Final = 0.05
 
@@ -42,7 +45,7 @@ class Session(Past):
 
     async def save(self, state: Any, **options: Unpack[CommitKeywords]) -> Round:
         """Make `state` the state, as a new round; only the difference is journaled."""
-        checked, journal = CommitOptions(**options), self.plain._journal
+        checked, journal = CommitOptions(**self._own(options)), self.plain._journal
         # Other tasks may change what the caller has, before this is written.
         packed = journal.codec.encode_stored(self.plain._dumped(state))
 
@@ -59,19 +62,35 @@ class Session(Past):
         """
         codec = self.plain._journal.codec
         own = [Edit(edit.path, edit.op, codec.copy(edit.value)) for edit in edits]
-        return await self.attempt(kind, options, partial(self.plain._writer.rebased, base, own))
+        make = partial(self.plain._writer.rebased, base, own)
+        return await self.attempt(kind, options, make, reading=True)
 
-    async def attempt(self, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]) -> Round:
+    async def attempt(
+        self,
+        kind: str,
+        options: CommitOptions,
+        make: Callable[[Opened], list[Edit]],
+        *,
+        reading: bool = False,
+    ) -> Round:
         """Commit the edits that `make` gives for the newest state, again on each conflict.
 
         Args:
             kind: of the commit.
             options: of the commit.
             make: called in the store's thread, where no lock is held, perhaps more than once.
+            reading: whether `make` also reads the branch's changes in the file, so that all have to be there.
         """
-        job = Attempt(self.plain._writer, kind, options, make)
+        job = Attempt(self.plain._writer, kind, options, make, reading=reading)
         made: Round = await self._committer.commit(job)
         return made
+
+    def _own(self, options: T) -> T:
+        """Make the metadata the commit's own: other tasks may change what the caller has meanwhile."""
+        own, codec = copy.copy(options), self.plain._journal.codec
+        if type(own.get("metadata")) is dict:  # others are refused
+            own["metadata"] = codec.decode(codec.encode_stored(own["metadata"], ("metadata",)))
+        return own
 
     @contextlib.asynccontextmanager
     async def round(
@@ -80,14 +99,16 @@ class Session(Past):
         """Edit the latest state live; the changes are committed as one round when the body ends.
 
         An exception or a cancellation in the body discards them, and is raised again; `on_error="keep"`
-        commits what was done before it, as a round of kind `interrupted`.
+        commits what was done before it, as a round of kind `interrupted`, unless the event loop is gone.
 
         Raises:
             ConflictError: the branch moved while the body ran; nothing was written.
         """
         if on_error not in ("discard", "keep"):
             raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
-        async with self._editing("round", CommitOptions(**options), keep=on_error == "keep") as edited:
+        async with self._editing(
+            "round", CommitOptions(**self._own(options)), keep=on_error == "keep"
+        ) as edited:
             yield edited.root
 
     @contextlib.asynccontextmanager
@@ -103,14 +124,18 @@ class Session(Past):
                 try:
                     yield edited
                 except BaseException as error:
-                    if keep:
+                    # Nothing can be awaited any more when the loop is gone, and the body with it.
+                    if keep and not isinstance(error, GeneratorExit):
                         try:
-                            draft = writer.draft("interrupted", options, opened, live.edits())
+                            edits = live.edits()
+                            draft = writer.draft("interrupted", options, opened, edits)
+                            kept = not options.if_changed or writer.changes(opened, edits)
                         except EventStateError as failure:
                             error.add_note(f"what was done could not be kept: {failure}")
                         else:
-                            mine = False
-                            await self._keep(error, opened, draft)
+                            if kept:
+                                mine = False
+                                await self._keep(error, opened, draft)
                     raise
                 edits = live.edits()
                 changed = not options.if_changed or writer.changes(opened, edits)
@@ -132,34 +157,47 @@ class Session(Past):
         return made
 
     async def _keep(self, error: BaseException, opened: Opened, draft: Draft) -> None:
-        """Commit what was done before an error, which goes on whatever comes of this."""
+        """Commit what was done before an error, which goes on whatever comes of this.
+
+        Raises:
+            CancelledError: the caller was cancelled meanwhile, which must not be lost.
+        """
         task = asyncio.ensure_future(self._commit(opened, draft))
+        cancelled: asyncio.CancelledError | None = None
         while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):  # the error may be one, and goes on anyway
+            try:
                 await asyncio.wait({task})
+            except asyncio.CancelledError as again:
+                cancelled = again
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, EventStateError):
             error.add_note(f"what was done could not be kept: {failure}")
         elif failure is not None:
             raise failure
+        if cancelled is not None and not isinstance(error, asyncio.CancelledError):
+            raise cancelled
 
     async def update(self, change: Callable[[Any], object], **options: Unpack[CommitKeywords]) -> Round:
         """Edit the latest state live with `change`, as one round, again on each conflict.
 
         Args:
-            change: gets the live state, in the store's thread, where no lock is held; it may be called more
-                than once. A coroutine function is called in the loop, and shares its transaction with no
-                other change of the branch.
+            change: gets the live state, in the store's thread, where no lock is held, but other commits
+                wait; it may be called more than once. It must not wait for the loop, nor write to this
+                branch: that would be a conflict each time. A coroutine function is called in the loop, and
+                shares its transaction with no other change of the branch.
             **options: see `CommitOptions`; with `expected_version` a conflict is not tried again.
+
+        Raises:
+            TypeError: `change` is no coroutine function, and yet gives what is to be awaited.
         """
-        checked = CommitOptions(**options)
-        if inspect.iscoroutinefunction(change):
+        checked = CommitOptions(**self._own(options))
+        if inspect.iscoroutinefunction(change) or inspect.iscoroutinefunction(type(change).__call__):
             return await self._update_in_loop(change, checked)
         session, context = self.plain, contextvars.copy_context()
 
         def edits(opened: Opened) -> list[Edit]:
             with editing(opened, session._journal.codec, session._model) as live:
-                context.run(change, live.root)
+                _refuse_coroutine(change, context.run(change, live.root))
                 return live.edits()
 
         return await self.attempt("update", checked, edits)
@@ -167,11 +205,15 @@ class Session(Past):
     async def _update_in_loop(self, change: Callable[[Any], Any], options: CommitOptions) -> Round:
         tries = 0
         while True:
+            ended = False
             try:
                 async with self._editing("update", options) as edited:
+                    ended = True
                     await change(edited.root)
+                    ended = False
             except ConflictError as error:
-                if options.expected_version is not None and error.actual != error.expected:
+                # One out of `change` is of another branch, and its own affair.
+                if ended or (options.expected_version is not None and error.actual != error.expected):
                     raise
             if edited.made is not None:
                 return edited.made
@@ -192,11 +234,11 @@ class Session(Past):
         self, at: At, *, paths: Iterable[Any] | None = None, **options: Unpack[CommitKeywords]
     ) -> Round:
         """Make an earlier state the newest, as a new round."""
-        return await self._worker.call(partial(self.plain.rollback, at, paths=paths, **options))
+        return await self._worker.call(partial(self.plain.rollback, at, paths=paths, **self._own(options)))
 
     async def undo(self, **options: Unpack[CommitKeywords]) -> Round:
         """Take the last round back, as a new round; undoing that brings it back."""
-        return await self._worker.call(partial(self.plain.undo, **options))
+        return await self._worker.call(partial(self.plain.undo, **self._own(options)))
 
     async def fork(
         self,
@@ -215,7 +257,7 @@ class Session(Past):
         self, other: Session, resolve: Resolver | None = None, **options: Unpack[CommitKeywords]
     ) -> MergeResult:
         """Bring the other branch's changes since the common past into this one, attribute by attribute."""
-        return await self._worker.call(partial(self.plain.merge, other.plain, resolve, **options))
+        return await self._worker.call(partial(self.plain.merge, other.plain, resolve, **self._own(options)))
 
     @contextlib.asynccontextmanager
     async def what_if(self, at: At | None = None) -> AsyncIterator[Any]:
@@ -239,7 +281,7 @@ class Session(Past):
 
     async def erase(self, what: Any, *, dry_run: bool = False, **told: Unpack[Telling]) -> Erased:
         """Remove payloads from the past for good."""
-        return await self._worker.call(partial(self.plain.erase, what, dry_run=dry_run, **told))
+        return await self._worker.call(partial(self.plain.erase, what, dry_run=dry_run, **self._own(told)))
 
     async def prune(
         self,
@@ -251,19 +293,19 @@ class Session(Past):
     ) -> Pruned:
         """Fold this branch's past to the state of the oldest round that is kept."""
         bounds = partial(self.plain.prune, keep_rounds=keep_rounds, older_than=older_than)
-        return await self._worker.call(partial(bounds, dry_run=dry_run, **told))
+        return await self._worker.call(partial(bounds, dry_run=dry_run, **self._own(told)))
 
     async def delete(self, **told: Unpack[Telling]) -> None:
         """Delete the session, with all its branches; its past stays readable."""
-        await self._worker.call(partial(self.plain.delete, **told))
+        await self._worker.call(partial(self.plain.delete, **self._own(told)))
 
     async def restore(self, **told: Unpack[Telling]) -> None:
         """Take a deletion back, as a commit."""
-        await self._worker.call(partial(self.plain.restore, **told))
+        await self._worker.call(partial(self.plain.restore, **self._own(told)))
 
     async def purge(self, *, dry_run: bool = False, **told: Unpack[Telling]) -> Purged:
         """Leave nothing of the session in the file but the hashes of its commits, for good."""
-        return await self._worker.call(partial(self.plain.purge, dry_run=dry_run, **told))
+        return await self._worker.call(partial(self.plain.purge, dry_run=dry_run, **self._own(told)))
 
 
 class Telling(TypedDict, total=False):
@@ -282,6 +324,13 @@ class _Edited:
     def __init__(self, root: Any) -> None:
         self.root = root
         self.made: Round | None = None
+
+
+def _refuse_coroutine(change: Callable[[Any], object], result: object) -> None:
+    """Raise if a function gave a coroutine, which nobody would await."""
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"{change!r} gives a coroutine; give a coroutine function")
 
 
 def _open(writer: Writer, options: CommitOptions) -> Opened:

@@ -102,15 +102,19 @@ class StateStore:
         plain, worker, committer = self._plain, self._worker, self._committer
         if plain is None or worker is None or committer is None:
             return
-        if not plain._journal.connection.inherited:
-            if not plain.closed:
-                await committer.drain()
-            try:
-                if self._owns and not plain.closed:
-                    await worker.call(plain.close)
-            finally:
-                worker.close()
-        self._plain = self._worker = self._committer = None
+        if plain._journal.connection.inherited:
+            self._plain = self._worker = self._committer = None
+            return
+        if not plain.closed:
+            await committer.drain()
+        try:
+            if self._owns and not plain.closed:
+                await worker.call(plain.close)
+        finally:
+            worker.close()
+            if self._owns:
+                plain.close()  # a second time does nothing; and a caller who was cancelled closes it here
+            self._plain = self._worker = self._committer = None
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -186,8 +190,10 @@ class StateStore:
 
     async def tables(self) -> Database:
         """Give all that happened as plain tables of an in-memory database, for SQL."""
+        import sqlite_utils
+
         image = await asyncio.to_thread(_image, self.plain)
-        database = Database(memory=True)  # it can be used in the thread only that it is made in
+        database = sqlite_utils.Database(memory=True)  # only the thread that makes it can use it
         database.conn.deserialize(image)
         return database
 

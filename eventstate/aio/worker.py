@@ -28,7 +28,7 @@ class Worker:
         path: of the store, for messages.
 
     Attributes:
-        connection: is asked first whether the store can be used, in this process too; `None` until it is open.
+        connection: is asked first whether the store can be used, in this process too; `None` before.
     """
 
     def __init__(self, path: object) -> None:

@@ -55,6 +55,8 @@ class Request(NamedTuple):
     draft: Draft
     known: Branch | None = None
     """The branch, if the caller has looked it up."""
+    follows: bool = False
+    """Whether it was planned to follow on those of its branch before it among those appended at one time."""
 
 
 class Appender:
@@ -120,24 +122,29 @@ class Appender:
             StorageError: the disk refuses; nothing was written.
         """
         outcomes: list[Appended | Exception] = []
+        broken: set[tuple[str, str, str]] = set()  # the branches that one was lost of
         alone = len(requests) == 1
         with self._connection.write():
             for request in requests:
                 try:
                     with contextlib.nullcontext() if alone else self._connection.savepoint():
-                        outcomes.append(self._append(request))
+                        outcome = self._append(request, lost=request.follows and request[:3] in broken)
+                    outcomes.append(outcome)
+                    if not outcome.fresh:
+                        broken.add(request[:3])
                 except TransactionLostError:
                     raise
                 except Exception as error:
                     if alone:
                         raise
                     outcomes.append(error)
+                    broken.add(request[:3])
             written = self._snapshots.write()
         self._snapshots.written(written)
         return outcomes
 
-    def _append(self, request: Request) -> Appended:
-        user_id, session_id, branch_name, draft, known = request
+    def _append(self, request: Request, *, lost: bool) -> Appended:
+        user_id, session_id, branch_name, draft, known, _ = request
         if draft.fork is not None:
             branch, tip = self._fork(branch_name, draft.fork), None
             key = self._key(user_id, session_id, branch)
@@ -153,7 +160,7 @@ class Appender:
                 seen = self._branches.find_commit(branch, draft.commit_id)
                 if seen is not None:
                     return Appended(branch, seen, fresh=False, key=key)
-            self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}")
+            self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}", lost=lost)
         if draft.source is not None:
             self._check_source(draft)
         commit = self.add(branch, tip, draft, (user_id, session_id))
@@ -188,9 +195,10 @@ class Appender:
                 f"{self._connection.path}: the session was deleted; restore it before anything is written"
             )
 
-    def _check_base(self, draft: Draft, tip: Tip | None, where: str) -> None:
+    def _check_base(self, draft: Draft, tip: Tip | None, where: str, *, lost: bool) -> None:
         version = tip.commit.version if tip is not None else 0
-        if draft.base is not None and draft.base != version:
+        # If what it follows on was lost, its version may be that of another's commit by chance.
+        if draft.base is not None and (lost or draft.base != version):
             raise ConflictError(
                 f"session {where}: expected version {draft.base}, but it is at {version}",
                 expected=draft.base,

@@ -232,21 +232,28 @@ class Connection:
     def savepoint(self) -> Iterator[None]:
         """Within a write, take back what the body did if it fails, and nothing else.
 
-        When SQLite has ended the transaction itself, as on a full disk, nothing of it is left to go on with.
+        When SQLite has ended the transaction itself, as on a full disk, nothing of it is left to go on with;
+        nor is it to be gone on with when what the body did can't be taken back.
 
         Raises:
             TransactionLostError: so it was.
         """
-        db = self._usable()
-        self.all(sql.SAVEPOINT)
+        db, begun = self._usable(), False
         try:
+            self.all(sql.SAVEPOINT)
+            begun = True
             yield
             self.all(sql.RELEASE)
         except BaseException as error:
-            if not db.in_transaction:
+            whole = begun and db.in_transaction
+            if whole:
+                try:
+                    self.all(sql.ROLLBACK_TO)
+                    self.all(sql.RELEASE)
+                except EventStateError:
+                    whole = False
+            if not whole:
                 raise TransactionLostError(f"{self.path}: the transaction was ended: {error}") from error
-            self.all(sql.ROLLBACK_TO)
-            self.all(sql.RELEASE)
             raise
 
     def _begin(self, timeout: float | None) -> None:
