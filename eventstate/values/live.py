@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 from eventstate.values.delta import Differ, Edit, Place
 from eventstate.values.live_dict import LiveDict
 from eventstate.values.live_list import LiveList
-from eventstate.values.tracking import ROOT, Node, Recorder
+from eventstate.values.tracking import OVER, ROOT, Node, Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from eventstate.values.codec import Codec
 
 
@@ -35,13 +37,17 @@ class LiveState:
     Args:
         source: the state as it was folded; it is never changed, and must not change before `close`.
         codec: says what may be stored.
+        on_change: called after each change, but not after one in place of a value that is neither
+            dict nor list.
 
     Attributes:
         root: the state to be changed.
     """
 
-    def __init__(self, source: dict[Any, Any], codec: Codec) -> None:
-        self._recorder = Recorder(codec)
+    def __init__(
+        self, source: dict[Any, Any], codec: Codec, on_change: Callable[[], None] | None = None
+    ) -> None:
+        self._recorder = Recorder(codec, on_change)
         self.root = LiveDict._of(source, self._recorder, None, ROOT)
 
     def edits(self) -> list[Edit]:
@@ -56,9 +62,22 @@ class LiveState:
         self.root._emit(Place(()), Differ(self._recorder.codec, out))
         return out
 
-    def close(self) -> None:
-        """End the round: its live objects can still be read, but refuse to be changed."""
+    def settle(self, undo: list[Callable[[], None]] | None = None) -> None:
+        """Take the state as it is now for the source, so that edits are told from here on.
+
+        The source that was given is brought to it in place; the cost is that of what changed.
+
+        Args:
+            undo: gets what makes the source again what it was, to be called with the last one first.
+                The live objects are of no use after that.
+        """
+        self.root._settle(undo)
+        self._recorder.loose.clear()
+
+    def close(self, why: str = OVER) -> None:
+        """End the round: its live objects can still be read, but refuse to be changed, and say why."""
         self._recorder.open = False
+        self._recorder.over = why
 
 
 __all__ = ["LiveDict", "LiveList", "LiveState"]

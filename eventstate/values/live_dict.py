@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventstate.values.codec import SAFE_KEYS, SCALARS
 from eventstate.values.delta import MISSING, Differ, Op, Place
-from eventstate.values.tracking import UNREAD, Node, Probe, reading
+from eventstate.values.tracking import UNREAD, Node, Probe, Trail, reading, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +98,7 @@ class LiveDict(dict[Any, Any], Node):
                 trail.touched[self._key_of(key)] = None
             items[key] = item
             dict.__setitem__(self, key, item)
+        self._recorder.changed()
 
     def __delitem__(self, key: Any) -> None:
         self._recorder.check_open()
@@ -109,6 +110,7 @@ class LiveDict(dict[Any, Any], Node):
             trail.touched[self._key_of(key)] = None
         del self._items[key]
         dict.__delitem__(self, key)
+        self._recorder.changed()
 
     def pop(self, key: Any, *default: Any) -> Any:
         self._recorder.check_open()
@@ -133,6 +135,38 @@ class LiveDict(dict[Any, Any], Node):
         trail.added.clear()
         self._items.clear()
         dict.clear(self)
+        self._recorder.changed()
+
+    def _arrange(self, keys: list[Any]) -> None:
+        """Put the keys, all of them, in this order."""
+        if keys == list(self._items):
+            return
+        self._recorder.check_open()
+        (self._trail or self._begin()).arranged = True
+        self._items = {key: self._items[key] for key in keys}
+        held = {key: dict.__getitem__(self, key) for key in keys}
+        dict.clear(self)
+        dict.update(self, held)
+        self._recorder.changed()
+
+    def _accept(self, trail: Trail) -> None:
+        source, items = self._source, self._items
+        for key in trail.touched:
+            if key not in items or key in trail.added:
+                del source[key]
+            else:
+                source[key] = settled(items[key])
+        for key in trail.added:
+            source[key] = settled(items[key])
+        if trail.arranged:
+            ordered = {key: source[key] for key in items}
+            source.clear()
+            source.update(ordered)
+
+    @staticmethod
+    def _restore(source: Any, content: Any) -> None:
+        source.clear()
+        source.update(content)
 
     def _key_of(self, key: Any) -> Any:
         """Give the key that stands here for `key`, as `1` may for `True`."""
@@ -164,6 +198,12 @@ class LiveDict(dict[Any, Any], Node):
         for key in trail.added:
             if not (stay and key in trail.touched):
                 differ.out.append(place.key(key).edit(Op.SET, items[key]))
+        if trail.arranged:
+            left = set(gone)
+            folded = [key for key in source if key not in left]
+            folded += [key for key in trail.added if not (stay and key in trail.touched)]
+            if folded != list(items):
+                differ.out.append(place.edit(Op.ORDER, list(items)))
 
     def _stay_in_order(self, back: list[Any]) -> bool:
         """Say whether the keys that came `back` stand where they would if they had never left.

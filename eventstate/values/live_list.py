@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import operator
+import sys
 from typing import TYPE_CHECKING, Any
 
 from eventstate.errors import UnsupportedValueError
 from eventstate.values.codec import SCALARS
 from eventstate.values.delta import Differ, Op, Place
-from eventstate.values.tracking import UNREAD, Node, common_start, reading
+from eventstate.values.tracking import UNREAD, Node, Trail, common_start, reading, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -139,6 +140,7 @@ class LiveList(list[Any], Node):
         self._widen(min(places, default=len(self._items)), max(places, default=len(self._items) - 1) + 1)
         self._items[index] = items
         list.__setitem__(self, index, items)
+        self._recorder.changed()
 
     def __delitem__(self, index: Any) -> None:
         if not isinstance(index, slice):
@@ -150,6 +152,7 @@ class LiveList(list[Any], Node):
             self._widen(min(places), max(places) + 1)
             del self._items[index]
             list.__delitem__(self, index)
+            self._recorder.changed()
 
     def pop(self, index: SupportsIndex = -1) -> Any:
         if not self:
@@ -171,6 +174,7 @@ class LiveList(list[Any], Node):
         self._widen(0, len(self._items))
         self._items.reverse()
         list.reverse(self)
+        self._recorder.changed()
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
         self._recorder.check_open()
@@ -180,6 +184,7 @@ class LiveList(list[Any], Node):
             list.sort(self, key=key, reverse=reverse)
         finally:  # a sort that fails may have moved things
             self._items[:] = list.copy(self)
+            self._recorder.changed()
 
     def _index(self, index: Any) -> int:
         self._items[index]  # raises what the builtin raises
@@ -198,6 +203,7 @@ class LiveList(list[Any], Node):
             trail.lo, trail.hi = min(trail.lo, end), 0
         self._tail.extend(items)
         list.extend(self, items)
+        self._recorder.changed()
 
     def _splice(self, start: int, stop: int, items: list[Any]) -> None:
         """Put `items` in the place of the run from `start` to `stop`."""
@@ -210,12 +216,20 @@ class LiveList(list[Any], Node):
             self._widen(start + head, stop - tail)
             self._items[start:stop] = items
             list.__setitem__(self, slice(start, stop), items)
+        self._recorder.changed()
 
     def _widen(self, start: int, stop: int) -> None:
         """Note that the run from `start` to `stop` is about to be replaced."""
         trail = self._trail or self._begin()
         trail.lo = min(trail.lo, start)
         trail.hi = min(trail.hi, len(self._items) - stop)
+
+    def _accept(self, trail: Trail) -> None:
+        if trail.lo == sys.maxsize:
+            return
+        # Read before the source grows; and what was appended may be held by the caller, and stays live.
+        items, source = self._items, self._source
+        source[trail.lo : len(source) - trail.hi] = map(settled, items[trail.lo : len(items) - trail.hi])
 
     def _slot_of(self, child: Any, slot: Any) -> Any:
         if slot < len(self._items) and self._items[slot] is child:

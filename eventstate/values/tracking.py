@@ -41,26 +41,36 @@ The children themselves would be part of the source, and changes of them the end
 """
 
 
+OVER: Final = "the round is over: this part of its state can't be changed any more"
+
+
 class Recorder:
     """What the live objects of one round share."""
 
-    __slots__ = ("codec", "loose", "open")
+    __slots__ = ("codec", "loose", "on_change", "open", "over")
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, on_change: Callable[[], None] | None = None) -> None:
         self.codec = codec
+        self.on_change = on_change
         self.open = True
+        self.over = OVER  # why it is not open, once it is not
         self.loose: dict[int, Any] = {}  # watched values that were taken out, by their id
 
     def check_open(self) -> None:
         """Refuse a change that comes after the round."""
         if not self.open:
-            raise InvalidStateError("the round is over: this part of its state can't be changed any more")
+            raise InvalidStateError(self.over)
+
+    def changed(self) -> None:
+        """Tell who wants to know that something was changed just now."""
+        if self.on_change is not None:
+            self.on_change()
 
 
 class Trail:
     """What is known of a container's changes; it begins with the first of them."""
 
-    __slots__ = ("added", "changed", "hi", "lo", "touched", "watched")
+    __slots__ = ("added", "arranged", "changed", "hi", "lo", "touched", "watched")
 
     def __init__(self) -> None:
         self.changed: dict[int, Node] = {}  # the children that have a trail, by their id
@@ -68,6 +78,7 @@ class Trail:
         # Of a dict: its source's keys that were set or deleted, and the keys that came in, in their order.
         self.touched: dict[Any, None] = {}
         self.added: dict[Any, None] = {}
+        self.arranged = False  # whether its keys were put in another order
         # Of a list: how many elements at its start and at its end were left alone.
         self.lo = self.hi = sys.maxsize
 
@@ -134,6 +145,37 @@ class Node(Live):
     def _emit(self, place: Place, differ: Differ) -> None:
         """Give the edits of this container, which stands at `place`, to the differ's list."""
         raise NotImplementedError
+
+    def _settle(self, undo: list[Callable[[], None]] | None) -> None:
+        """Make the present the source; what was changed since is forgotten.
+
+        Args:
+            undo: gets what makes the sources again what they were, the last one first.
+        """
+        trail = self._trail
+        if trail is None:
+            return
+        for child in trail.changed.values():
+            child._settle(undo)
+        if undo is not None:
+            undo.append(functools.partial(self._restore, self._source, self._source.copy()))
+        self._accept(trail)
+        fresh = Trail()
+        for slot, value in trail.watched.values():
+            here = self._slot_of(value, slot)
+            self._source[here] = self._recorder.codec.copy(value)
+            fresh.watched[id(value)] = here, value
+        fresh.changed = {key: child for key, child in trail.changed.items() if child._trail is not None}
+        self._trail = fresh if fresh.watched or fresh.changed else None  # type: ignore[misc] # as in _begin
+
+    def _accept(self, trail: Trail) -> None:
+        """Bring to the source what was set or taken out in this container itself."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _restore(source: Any, content: Any) -> None:
+        source.clear()
+        source += content
 
     def _parent(self) -> Node | None:
         return None if self._above is None else self._above()
@@ -261,6 +303,11 @@ def common_start(one: list[Any], other: list[Any]) -> int:
     """Count the elements at the start that are the very same objects."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (old, new) in pairs if old is not new), min(len(one), len(other)))
+
+
+def settled(item: Any) -> Any:
+    """Give what stands in a source for an item whose own changes are settled."""
+    return item._source if isinstance(item, Node) else item
 
 
 class Probe:

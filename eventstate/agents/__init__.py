@@ -1,0 +1,1 @@
+"""Agents and their modules: state that is registered, loaded, bound to a session."""
