@@ -8,6 +8,7 @@ has twice is refused, as one of its values would be lost.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, Final
 
 from eventstate.errors import UnsupportedValueError
@@ -55,8 +56,7 @@ def parse(data: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen = set[str]()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice!r} twice in one object")
     return found
 

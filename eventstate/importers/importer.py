@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.checks import check_round, check_text
 from eventstate.commits import CommitOptions
-from eventstate.errors import ConflictError, EncryptionError, ImportFailedError, SessionDeletedError
+from eventstate.errors import ConflictError, EncryptionError, SessionDeletedError
 from eventstate.importers.documents import DocumentError, parse_state
 from eventstate.importers.names import Names
 from eventstate.importers.sources import Found, Kind, Options, Source
@@ -46,7 +46,7 @@ class Problem(NamedTuple):
     """Something that was not brought in."""
 
     source: str
-    """The name of the file."""
+    """The file, by the path that was given."""
     key: str
     """In a dump, the key; else the file's name without its ending."""
     field: str | None
@@ -69,7 +69,7 @@ class ImportResult:
     added: int = 0
     """How many of these were new, or changed."""
     refused: int = 0
-    """Sessions of which nothing was written."""
+    """Sessions that were left as they were, or not brought in to the end, as others wrote to them."""
     skipped: int = 0
     """Damaged rounds that were left out of others."""
     ignored: int = 0
@@ -127,9 +127,9 @@ def import_sessions(
         progress: called with the number of sessions done and of all.
 
     Raises:
-        ImportFailedError: a source is damaged, or none of those above; nothing was written, unless it
-            changed meanwhile.
-        OSError: a source can't be read.
+        ImportFailedError: a dump is damaged, or a source none of those above; nothing was written, unless
+            it changed meanwhile.
+        OSError: a dump or a folder can't be read.
     """
     options = Options(
         Names((check_text(user, "a user") for user in users), prefix),
@@ -154,16 +154,16 @@ class _Import:
         for source in sources:
             for found in source.sessions(check=True):
                 result.sessions += 1
-                places.setdefault(found.named[1:3], []).append(f"{found.source}, {found.key!r}")
+                places.setdefault(found.named.names, []).append(f"{found.source}, {found.key!r}")
                 if found.named.ambiguous:
                     result.ambiguous.append(found.key)
             result.ignored += source.ignored
         done = 0
         for source in sources:
             for found in source.sessions(check=False):
-                if found.named[1:3] not in places:  # a file that came while others were read
+                if found.named.names not in places:  # a file that came while others were read
                     continue
-                self._bring(found, places[found.named[1:3]])
+                self._bring(found, places[found.named.names])
                 done += 1
                 progress(done, result.sessions)
         return result
@@ -171,9 +171,9 @@ class _Import:
     def _bring(self, found: Found, places: list[str]) -> None:
         try:
             told = self._told(found, places)
-            session = self._store.session(found.named.user_id, found.named.session_id)
+            session = self._store.session(*found.named.names)
             self._result.added += _Session(session, found, force=self._force).write(told)
-        except (_Refused, ConflictError, SessionDeletedError, EncryptionError) as error:
+        except (_Refused, DocumentError, ConflictError, SessionDeletedError, EncryptionError) as error:
             self._result.refused += 1
             if str(error):
                 self._tell(found, None, str(error))
@@ -250,8 +250,9 @@ class _Session:
         """Write the rounds that are not there yet, and say how many.
 
         Raises:
-            _Refused: something else wrote to the session.
-            ConflictError: something else did so just now.
+            _Refused: something else wrote to the session, or the source changed just now.
+            DocumentError: the source can't be read any more.
+            ConflictError: something else wrote to the session just now.
         """
         session = self._session
         version = session.version
@@ -287,7 +288,7 @@ class _Session:
         found = self._found
         data = item.read()
         if _digest(data) != item.digest:
-            raise ImportFailedError(f"{found.source}: changed while it was read")
+            raise _Refused("changed while it was read")
         state = parse_state(data)
         # What it replaces is part of the id: a source may come back to what it was.
         parts = [_origin(found), item.number, item.digest, replaced and replaced.hash]
@@ -296,7 +297,7 @@ class _Session:
             expected_version=version,
             commit_id=hashlib.blake2b(_CODEC.encode(parts), digest_size=_ID_SIZE).hexdigest(),
             actor=ACTOR,
-            metadata=_origin(found) | {"source": found.source, "digest": item.digest},
+            metadata=_origin(found) | {"source": Path(found.source).name, "digest": item.digest},
         )
         return self._session._writer.commit(
             KIND, options, lambda opened: diff(opened.state, state, self._session._journal.codec)

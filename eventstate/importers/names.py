@@ -29,6 +29,11 @@ class Named(NamedTuple):
     ambiguous: bool
     """Whether it could be read otherwise."""
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Those of the user and of the session."""
+        return self.user_id, self.session_id
+
 
 class Names:
     """Reads names.

@@ -29,7 +29,7 @@ class Found(NamedTuple):
     """A session as a source holds it."""
 
     source: str
-    """The name of the file."""
+    """The file, by the path that was given."""
     database: int | None
     """Of Redis."""
     key: str
@@ -125,11 +125,14 @@ class Source:
         self._guard(path)
 
         def read() -> bytes:
-            with self._open(path) as stream:
-                return stream.read()
+            try:
+                with self._open(path) as stream:
+                    return stream.read()
+            except (OSError, ImportFailedError) as error:
+                raise DocumentError(f"can't be read: {error}") from error
 
         named = self._options.names.file(path.stem)
-        return Found(path.name, None, path.stem, named, [Payload(None, read)], _fault(named))
+        return Found(str(path), None, path.stem, named, [Payload(None, read)], _fault(named))
 
     def _dumped(self, stream: BinaryIO, *, check: bool) -> Iterator[Found]:
         if self._kind == "rdb":
@@ -146,7 +149,7 @@ class Source:
                     if payload.read is not None:
                         payload.read()
             fault = _misfit(entry, named) or _fault(named)
-            yield Found(self._path.name, entry.database, entry.key, named, entry.payloads, fault)
+            yield Found(str(self._path), entry.database, entry.key, named, entry.payloads, fault)
 
     def _wanted(self, database: int, key: str) -> bool:
         return self._named(database, key) is not None

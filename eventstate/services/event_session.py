@@ -48,19 +48,15 @@ class EventSession:
     """
 
     def __init__(self, store: StateStore | aio.StateStore | str | os.PathLike[str]) -> None:
-        self._store: aio.StateStore | None = store if isinstance(store, aio.StateStore) else None
+        if not isinstance(store, (StateStore, aio.StateStore, str, os.PathLike)):
+            raise TypeError(f"store is a StateStore or a path, not {store!r}")
+        self._given = as_path(store, "store") if isinstance(store, (str, os.PathLike)) else store
         self._faces = Faces(store) if isinstance(store, StateStore) else None
-        self._path: str | None = None
-        if self._store is None and self._faces is None:
-            if not isinstance(store, (str, os.PathLike)):
-                raise TypeError(f"store is a StateStore or a path, not {store!r}")
-            self._path = as_path(store, "store")
         self._lock = threading.Lock()
         self._closed = False
 
     def __repr__(self) -> str:
-        where = self._path if self._path is not None else self._store or (self._faces and self._faces.store)
-        return f"<EventSession {where!r}{' (closed)' if self._closed else ''}>"
+        return f"<EventSession {self._given!r}{' (closed)' if self._closed else ''}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,17 +69,12 @@ class EventSession:
     async def close(self) -> None:
         """Let the saves of this event loop be made, and close the file if it was opened here.
 
-        A second time does nothing.
+        A second time does nothing, unless the first was cancelled.
         """
         with self._lock:
             self._closed = True
-            faces, self._faces = self._faces, None
-        if faces is not None:
-            try:
-                await faces.close()
-            finally:
-                if self._path is not None:
-                    await asyncio.to_thread(faces.store.close)
+        if self._faces is not None:
+            await self._faces.close()
 
     async def save_session_state(self, /, session_id: str, user_id: str = "", **modules: Module) -> None:
         """Save the states of `modules`, by their names, as a new round.
@@ -98,7 +89,7 @@ class EventSession:
         _check(modules)
         session = await self._session(session_id, user_id)
         try:
-            await session.save({name: module.state_dict() for name, module in modules.items()})
+            await session.save({name: _state(name, module) for name, module in modules.items()})
         except UnsupportedValueError as error:
             name = error.path[0] if error.path else "?"
             raise UnsupportedValueError(
@@ -116,8 +107,7 @@ class EventSession:
         """Give `modules` the states that were saved last under their names.
 
         Modules that were not saved, and states without a module, are left alone; a session that was deleted
-        is not there. If one of them refuses its
-        state, all get back the one they had.
+        is not there. If one of them refuses its state, all get back the one they had.
 
         Args:
             session_id: the session.
@@ -162,21 +152,22 @@ class EventSession:
         return self._open().session(user_id, session_id)
 
     async def _session(self, session_id: str, user_id: str) -> aio.Session:
-        if self._path is not None and self._faces is None:
-            await asyncio.to_thread(self._faces_of_path)
+        if isinstance(self._given, str) and self._faces is None:
+            await asyncio.to_thread(self._opened)
         return self.session(session_id, user_id)
 
     def _open(self) -> aio.StateStore:
-        if self._closed:
-            raise StoreClosedError(f"{self!r} is closed")
-        return self._store if self._store is not None else self._faces_of_path().here()
+        opened = self._opened()
+        return opened if isinstance(opened, aio.StateStore) else opened.here()
 
-    def _faces_of_path(self) -> Faces:
+    def _opened(self) -> Faces | aio.StateStore:
         with self._lock:
             if self._closed:
                 raise StoreClosedError(f"{self!r} is closed")
+            if isinstance(self._given, aio.StateStore):
+                return self._given
             if self._faces is None:
-                self._faces = Faces(StateStore(self._path or ""))
+                self._faces = Faces(StateStore(str(self._given)), owned=True)
             return self._faces
 
 
@@ -187,20 +178,28 @@ def _check(modules: dict[str, Any]) -> None:
                 raise TypeError(f"module {name!r} is {module!r}, which has no {method}()")
 
 
+def _state(name: str, module: Module) -> dict[str, Any]:
+    try:
+        return module.state_dict()
+    except Exception as error:
+        error.add_note(f"module {name!r} gave no state; nothing was saved or loaded")
+        raise
+
+
 def _load(states: dict[str, Any], modules: dict[str, Module]) -> None:
     """Give the modules their states, all or none."""
     chosen = {name: module for name, module in modules.items() if name in states}
-    before = {name: copy.deepcopy(module.state_dict()) for name, module in chosen.items()}
+    before = {name: copy.deepcopy(_state(name, module)) for name, module in chosen.items()}
     begun: list[str] = []
     try:
         for name, module in chosen.items():
             begun.append(name)
             module.load_state_dict(states[name])
     except BaseException as error:
-        error.add_note(f"module {begun[-1]!r} refused its state; all have the one again that they had")
+        error.add_note(f"module {begun[-1]!r} refused its state; each gets back the one that it had")
         for name in reversed(begun):
             try:
                 chosen[name].load_state_dict(before[name])
             except Exception as failure:  # noqa: BLE001 - the others have to get theirs back all the same
-                error.add_note(f"module {name!r} would not take back the state that it had: {failure!r}")
+                error.add_note(f"module {name!r} would not take that back: {failure!r}")
         raise

@@ -18,13 +18,15 @@ class Faces:
     """The faces of `store`; safe for threads.
 
     Args:
-        store: an open store, which stays its owner's.
+        store: an open store.
         max_waiting: how many commits may wait in one event loop.
+        owned: whether `close` closes the store, too.
     """
 
-    def __init__(self, store: StateStore, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, store: StateStore, max_waiting: int = MAX_WAITING, *, owned: bool = False) -> None:
         self.store = store
         self._max_waiting = max_waiting
+        self._owned = owned
         self._lock = threading.Lock()
         self._faces: dict[asyncio.AbstractEventLoop, aio.StateStore] = {}
         self._closed = False
@@ -50,10 +52,29 @@ class Faces:
     def _new(self) -> aio.StateStore:
         return aio.StateStore.over(self.store, max_waiting=self._max_waiting)
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, and not cancelled while it waited."""
+        return self._closed
+
     async def close(self) -> None:
-        """Close all faces, once what waits in this event loop stands."""
+        """Close all faces, once what waits in this event loop stands; and the store, if it is owned.
+
+        If it is cancelled before that stands, all stay open. A second time does nothing.
+        """
         with self._lock:
             self._closed = True
+            mine = self._faces.get(asyncio.get_running_loop())
+        try:
+            if mine is not None:
+                await mine.close()
+        except BaseException:
+            self._closed = False
+            raise
+        with self._lock:
+            self._closed = True  # another caller may have been cancelled meanwhile
             faces, self._faces = list(self._faces.values()), {}
-        for face in faces:
+        for face in faces:  # of other loops, which are not waited for
             await face.close()
+        if self._owned:
+            await asyncio.to_thread(self.store.close)

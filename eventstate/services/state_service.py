@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import os
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventstate.aio.store import MAX_WAITING
 from eventstate.checks import check_round, check_text
@@ -16,32 +16,34 @@ from eventstate.errors import (
     BranchExistsError,
     BranchNotFoundError,
     InvalidStateError,
-    KeyNotFoundError,
     RoundNotFoundError,
     SessionDeletedError,
     StoreClosedError,
 )
 from eventstate.journal.append import MAIN
+from eventstate.keys import KeyRing
 from eventstate.services.faces import Faces
+from eventstate.services.life import EndedError, as_now, is_deleted, life_of
 from eventstate.services.parameters import as_choice, as_count, as_flag, as_path, as_seconds
 from eventstate.store import MEMORY, StateStore
 from eventstate.values.codec import Codec, Live
 from eventstate.values.delta import Edit, diff
+from eventstate.values.registry import TypeRegistry
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable
     from types import TracebackType
 
     from eventstate import aio
     from eventstate.history import Change, Round
-    from eventstate.keys import KeyRing
     from eventstate.session import Session
     from eventstate.store import SessionInfo
-    from eventstate.values.registry import TypeRegistry
     from eventstate.writer import Opened
 
 DEFAULT_SESSION = "default"
 _CACHE = 64 * 1024 * 1024
+
+T = TypeVar("T")
 
 
 class StateService:
@@ -96,14 +98,15 @@ class StateService:
             "snapshot_every": None
             if snapshot_every in (None, "")
             else as_count(snapshot_every, "snapshot_every", 1),
-            "types": _checked(types, "types", "TypeRegistry"),
-            "keys": _checked(keys, "keys", "KeyRing"),
+            "types": _checked(types, "types", TypeRegistry),
+            "keys": _checked(keys, "keys", KeyRing),
             "vfs": None if vfs is None else check_text(vfs, "vfs"),
         }
         self._max_waiting = as_count(max_waiting, "max_waiting", 1)
         self._lock = threading.Lock()
         self._memory: StateStore | None = None
         self._faces: Faces | None = None
+        self._file: _File | None = None
 
     def __repr__(self) -> str:
         return f"<StateService {self._path!r}{'' if self._faces is not None else ' (not started)'}>"
@@ -122,32 +125,35 @@ class StateService:
                 store = self._memory or StateStore(self._path, **self._options)
                 if self._path == MEMORY:
                     self._memory = store
-                self._faces = Faces(store, self._max_waiting)
+                elif self._options["vfs"] is None:
+                    self._file = _File(self._path)
+                self._faces = Faces(store, self._max_waiting, owned=self._memory is None)
 
     async def stop(self) -> None:
-        """Let the saves of this event loop be made, then close the store; a second time does nothing."""
-        faces, self._faces = self._faces, None
-        if faces is None:
-            return
-        try:
-            await faces.close()
-        finally:
-            if faces.store is not self._memory:
-                await asyncio.to_thread(faces.store.close)
+        """Let the saves of this event loop be made, then close the store; a second time does nothing.
+
+        If it is cancelled before the saves are made, the service stays started.
+        """
+        faces = self._faces
+        if faces is not None:
+            try:
+                await faces.close()
+            finally:
+                if faces.closed and self._faces is faces:
+                    self._faces = None
 
     async def health(self) -> bool:
-        """Say whether the service was started and its store can be read."""
+        """Say whether the service was started, its store can be read, and the file still has its name.
+
+        What is written to a file without its name, or whose name another file has now, is lost.
+        """
         if self._faces is None:
             return False
         try:
             await self._face().seal()
-            return await asyncio.to_thread(self._stands)
+            return self._file is None or await asyncio.to_thread(self._file.stands)
         except Exception:  # noqa: BLE001 - whatever it is, the store is not healthy
             return False
-
-    def _stands(self) -> bool:
-        """Say whether the file that was opened still has its name: what is written without it is lost."""
-        return self._path == MEMORY or self._options["vfs"] is not None or Path(self._path).exists()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -187,9 +193,9 @@ class StateService:
         packed = codec.encode_stored(state)  # other tasks may change what the caller has
 
         def edits(session: Session, opened: Opened) -> list[Edit]:
-            life = _life(face.plain, names)
-            if life.session.branch != session.branch:
-                raise _Ended(life.session.branch)
+            branch = life_of(face.plain, names).session.branch
+            if branch != session.branch:
+                raise EndedError(branch)
             return diff(opened.state, codec.decode(packed), codec)
 
         branch = MAIN
@@ -197,10 +203,14 @@ class StateService:
             session = face.session(*names, branch)
             try:
                 turn = await session.attempt("save", options, partial(edits, session.plain))
-            except _Ended as ended:
+            except EndedError as ended:
                 branch = ended.branch
             except BranchNotFoundError:  # it was purged a moment ago
                 branch = MAIN
+            except SessionDeletedError:
+                if await face.run(lambda store: is_deleted(store, names)):
+                    raise
+                branch = MAIN  # the same
             else:
                 return turn.id
 
@@ -220,26 +230,24 @@ class StateService:
         Raises:
             StoreClosedError: the service is not started.
         """
-        face, names = self._face(), _names(user_id, session_id)
         if round_id is not None:
             check_round(round_id)
 
-        def read(store: StateStore) -> Any:
-            life = _life(store, names)
+        def read(session: Session) -> dict[Any, Any] | None:
             try:
-                return life.session.state(at=round_id) if life.last() is not None else None
-            except (BranchNotFoundError, RoundNotFoundError):
+                state: dict[Any, Any] = session.state(at=round_id)
+            except RoundNotFoundError:
                 return None
+            return state
 
-        state: dict[Any, Any] | None = await face.run(read)
-        return state
+        return await self._read(user_id, session_id, read, None)
 
     async def list_sessions(self, user_id: str | None = None) -> list[SessionInfo]:
         """List the sessions that have a state, of one user or of all, in the order of their names."""
         face = self._face()
         found = []
         async for info in face.sessions(user_id):
-            current = info if info.branches == 1 else await face.run(partial(_current, info))
+            current = info if info.branches == 1 else await face.run(partial(as_now, info=info))
             if current.round is not None:
                 found.append(current)
         return found
@@ -253,30 +261,20 @@ class StateService:
         limit: int | None = None,
     ) -> list[Round]:
         """List the rounds from number `start` to before `stop`, at most `limit` of them."""
-        names = _names(user_id, session_id)
-
-        def read(store: StateStore) -> list[Round]:
-            life = _life(store, names)
-            return [] if life.last() is None else list(life.session.rounds(start, stop, limit=limit))
-
-        return await self._face().run(read)
+        return await self._read(
+            user_id, session_id, lambda session: list(session.rounds(start, stop, limit=limit)), []
+        )
 
     async def history(self, user_id: str, attribute: Any, session_id: str | None = None) -> list[Change]:
         """List every change of an attribute, a top-level key or a tuple of keys, oldest first."""
-        names = _names(user_id, session_id)
-
-        def read(store: StateStore) -> list[Change]:
-            life = _life(store, names)
-            return [] if life.last() is None else life.session.history(attribute)
-
-        return await self._face().run(read)
+        return await self._read(user_id, session_id, lambda session: session.history(attribute), [])
 
     async def delete_state(self, user_id: str, session_id: str | None = None) -> bool:
         """Make a session one without a state, in which rounds begin anew.
 
-        The journal keeps what was there: a session's next rounds are on a new branch, which begins with
-        nothing, and `StateStore.session` reads the branches of before. To remove them for good, there is
-        `await service.session(user_id, session_id).purge()`.
+        The journal keeps what was there: a session's next rounds are on a new branch, `after-deletion-1` and
+        so on, which begins with nothing, and `StateStore.session` reads the branches of before. To remove
+        them for good, there is `await service.session(user_id, session_id).purge()`.
 
         Returns:
             Whether there was anything to delete.
@@ -284,7 +282,7 @@ class StateService:
         names = _names(user_id, session_id)
 
         def delete(store: StateStore) -> bool:
-            life = _life(store, names)
+            life = life_of(store, names)
             if life.last() is None:
                 return False
             try:
@@ -302,7 +300,22 @@ class StateService:
         ask again. Tags of before a deletion still name what they did.
         """
         face, names = self._face(), _names(user_id, session_id)
-        return face.session(*names, _life(face.plain, names).session.branch)
+        return face.session(*names, life_of(face.plain, names).session.branch)
+
+    async def _read(
+        self, user_id: str, session_id: str | None, read: Callable[[Session], T], nothing: T
+    ) -> T:
+        """Give what `read` gives of a session's life of now, or `nothing` if that has no state."""
+        names = _names(user_id, session_id)
+
+        def work(store: StateStore) -> T:
+            life = life_of(store, names)
+            try:
+                return nothing if life.last() is None else read(life.session)
+            except (BranchNotFoundError, SessionDeletedError):  # it was purged a moment ago
+                return nothing
+
+        return await self._face().run(work)
 
     def _face(self) -> aio.StateStore:
         faces = self._faces
@@ -311,59 +324,16 @@ class StateService:
         return faces.here()
 
 
-class _Ended(Exception):  # noqa: N818 - never seen by a caller
-    """A session was deleted, and goes on, on another branch."""
+class _File:
+    """The file that has a name now."""
 
-    def __init__(self, branch: str) -> None:
-        super().__init__(branch)
-        self.branch = branch
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).absolute()
+        self._status = self._path.stat()
 
-
-class _Life(NamedTuple):
-    """A session from one deletion to the next."""
-
-    session: Session
-    next: str
-    """The branch on which it goes on after a deletion."""
-
-    def last(self) -> Round | None:
-        """Give the latest round; `None` if there is no state."""
-        try:
-            return self.session.latest if self.session.exists else None
-        except BranchNotFoundError:  # it was purged a moment ago
-            return None
-
-
-def _life(store: StateStore, names: tuple[str, str]) -> _Life:
-    ends = _ends(store.session(*names).branches())
-    return _Life(store.session(*names, _branch(ends)), _branch(ends + 1))
-
-
-def _current(info: SessionInfo, store: StateStore) -> SessionInfo:
-    """Tell of a session as it is since it was deleted, if it was."""
-    life = _life(store, (info.user_id, info.session_id))
-    if life.session.branch == MAIN:
-        return info
-    try:
-        last = life.last()
-        if last is None:
-            return dataclasses.replace(info, round=None)
-        version = life.session.version
-    except KeyNotFoundError:  # there is no telling, and the others have to be listed
-        return info
-    return dataclasses.replace(info, version=version, round=last.id, recorded_at=last.recorded_at)
-
-
-def _ends(branches: list[str]) -> int:
-    """Count how often a session with these branches was deleted."""
-    count = 0
-    while _branch(count + 1) in branches:
-        count += 1
-    return count
-
-
-def _branch(ends: int) -> str:
-    return MAIN if ends == 0 else f"after-deletion-{ends}"
+    def stands(self) -> bool:
+        """Say whether it still has that name."""
+        return os.path.samestat(self._path.stat(), self._status)
 
 
 def _names(user_id: str, session_id: str | None) -> tuple[str, str]:
@@ -371,15 +341,9 @@ def _names(user_id: str, session_id: str | None) -> tuple[str, str]:
     return check_text(user_id, "user_id"), check_text(name, "session_id")
 
 
-def _checked(value: Any, name: str, kind: Literal["TypeRegistry", "KeyRing"]) -> Any:
-    if value is None:
-        return None
-    from eventstate.keys import KeyRing
-    from eventstate.values.registry import TypeRegistry
-
-    wanted = {"TypeRegistry": TypeRegistry, "KeyRing": KeyRing}[kind]
-    if not isinstance(value, wanted):
-        raise TypeError(f"{name} is a {kind}, not {value!r}")
+def _checked(value: Any, name: str, kind: type[object]) -> Any:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is a {kind.__name__}, not {value!r}")
     return value
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +14,6 @@ from eventstate.errors import ImportFailedError
 from eventstate.importers import Problem
 from tests.importers.bringing import KEY, STATES, all_packed, bring, dumped, replayed
 from tests.importers.forge import FILES, file, hashes
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 BAD: dict[str, Any] = {
     "2": b"{",
@@ -38,7 +36,7 @@ def test_a_session_with_damaged_rounds_is_refused_whole_and_the_others_are_writt
     path = file(tmp_path / "x.rdb", hashes({"user_state:bob:x": {"1": {}}, KEY: damaged}))
     result = bring(store, path)
     assert (result.sessions, result.refused, result.added, result.skipped) == (2, 1, 1, 0)
-    assert {(problem.source, problem.key) for problem in result.problems} == {("x.rdb", KEY)}
+    assert {(problem.source, problem.key) for problem in result.problems} == {(str(path), KEY)}
     assert {problem.field for problem in result.problems} == BAD.keys()
     assert [info.user_id for info in store.sessions()] == ["bob"]
     told = {problem.field: problem.message for problem in result.problems}
@@ -149,21 +147,50 @@ def test_a_path_that_is_no_file_is_refused(store: StateStore, tmp_path: Path) ->
         bring(store, tmp_path / "missing")
 
 
-def test_a_source_that_changes_while_it_is_read_is_refused(
-    store: StateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("become", "message"),
+    [
+        (lambda path: path.write_text('{"n": 1}'), "changed while it was read"),
+        (Path.unlink, "can't be read: .*trip.json"),
+    ],
+)
+def test_a_file_that_changes_while_it_is_read_is_refused_and_the_others_are_written(
+    store: StateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, become: Any, message: str
 ) -> None:
-    path = tmp_path / "trip.json"
-    path.write_text("{}")
-    commit = Session.rounds
+    for name in ("a", "trip", "z"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    rounds = Session.rounds
 
-    def changing(*arguments: Any) -> Any:
-        path.write_text('{"n": 1}')
-        return commit(*arguments)
+    def changing(session: Session) -> Any:
+        if session.session_id == "trip":
+            become(tmp_path / "trip.json")
+        return rounds(session)
 
     monkeypatch.setattr(Session, "rounds", changing)
-    with pytest.raises(ImportFailedError, match=r"trip\.json: changed while it was read"):
-        bring(store, path)
-    assert store.stats().commits == 0
+    result = bring(store, tmp_path)
+    assert (result.added, result.refused) == (2, 1)
+    [problem] = result.problems
+    assert problem.source == str(tmp_path / "trip.json")
+    assert re.match(message, problem.message)
+    assert [info.session_id for info in store.sessions()] == ["a", "z"]
+
+
+def test_a_file_that_can_not_be_read_is_told_and_the_others_are_written(
+    store: StateStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "trip", "z"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    opened = Path.open
+
+    def denied(path: Path, *arguments: Any) -> Any:
+        if path.name == "trip.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", denied)
+    result = bring(store, tmp_path)
+    assert (result.added, result.refused) == (2, 1)
+    assert result.problems[0].message.startswith("can't be read: [Errno 13] Permission denied")
 
 
 @pytest.mark.parametrize("end", ["", "-wal", "-shm"])

@@ -62,7 +62,7 @@ def test_damage_is_told_in_a_table_and_by_the_exit_status(tmp_path: Path) -> Non
     told = run(store, dump, "--table", status=1).stdout
     assert all(word in told for word in ("source", "bad.rdb", "user_state:bob:x", "oops", "not the number"))
     assert told.splitlines()[-1] == "2 sessions, 1 round, 1 new; 1 session refused"
-    problem = {"source": "bad.rdb", "key": "user_state:bob:x", "field": "oops"}
+    problem = {"source": str(dump), "key": "user_state:bob:x", "field": "oops"}
     assert json.loads(run(store, dump, status=1).stdout)["problems"] == [
         problem | {"message": "not the number of a round"}
     ]

@@ -261,6 +261,51 @@ def test_saves_that_wait_when_the_service_is_stopped_are_made_or_refused(path: P
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("memory", [True, False])
+def test_a_service_stays_started_if_its_stop_is_cancelled_while_saves_wait(
+    path: Path,
+    memory: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    async def run() -> None:
+        service = StateService(":memory:" if memory else path, max_waiting=2)
+        await service.start()
+        saving = [asyncio.ensure_future(service.save_state("alice", state_of(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        stopping = asyncio.ensure_future(service.stop())
+        await asyncio.sleep(0)
+        assert await service.health() is False
+        stopping.cancel()
+        [stopped] = await asyncio.gather(stopping, return_exceptions=True)
+        assert isinstance(stopped, asyncio.CancelledError)
+        assert len(set(await asyncio.gather(*saving))) == 50
+        assert await service.health() is True
+        assert numbers(await kept(service, "alice")) == list(range(50))
+        await service.stop()
+        assert workers() == []
+        assert await service.health() is False
+
+    asyncio.run(run())
+
+
+def test_a_stop_that_is_cancelled_does_not_keep_another_one_from_it(path: Path) -> None:
+    async def run() -> None:
+        service = StateService(path, max_waiting=2)
+        await service.start()
+        saving = [asyncio.ensure_future(service.save_state("alice", state_of(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        stops = [asyncio.ensure_future(service.stop()) for _ in range(3)]
+        await asyncio.sleep(0)
+        stops[1].cancel()
+        stopped = await asyncio.gather(*stops, return_exceptions=True)
+        assert [type(outcome) for outcome in stopped].count(type(None)) == 2
+        assert len(set(await asyncio.gather(*saving))) == 50
+        assert workers() == []
+        async with service:
+            assert numbers(await kept(service, "alice")) == list(range(50))
+
+    asyncio.run(run())
+
+
 def test_services_that_start_and_stop_at_once_open_one_store(path: Path) -> None:
     async def run() -> None:
         service = StateService(path)

@@ -10,8 +10,10 @@ import pytest
 from eventstate import SessionDeletedError, StateStore
 from eventstate.keys import MemoryKeyRing
 from eventstate.services import StateService
+from eventstate.services.life import Life
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.proves("delete")
@@ -177,6 +179,75 @@ def test_a_save_that_began_before_a_deletion_does_not_bring_the_session_back(pat
             assert sorted(rounds) == list(range(1, len(rounds) + 1))
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("deletions", [0, 1])
+@pytest.mark.parametrize("how", ["purge", "delete"])
+def test_a_save_goes_on_in_a_new_session_if_its_own_is_purged_before_the_append(
+    path: Path, monkeypatch: pytest.MonkeyPatch, deletions: int, how: str
+) -> None:
+    async def run(plain: StateStore) -> None:
+        async with StateService(path) as service:
+            for _ in range(deletions):
+                await service.save_state("alice", {"n": 0})
+                await service.delete_state("alice")
+            await service.save_state("alice", {"n": 1})
+            assert service._faces is not None
+            appender = service._faces.store._journal.appender
+            append = appender.append_all
+
+            def late(requests: Any) -> Any:
+                monkeypatch.setattr(appender, "append_all", append)
+                getattr(plain.session("alice", "default"), how)()
+                return append(requests)
+
+            monkeypatch.setattr(appender, "append_all", late)
+            if how == "delete":
+                with pytest.raises(SessionDeletedError):
+                    await service.save_state("alice", {"n": 2})
+                await assert_nothing(service)
+            else:
+                assert await service.save_state("alice", {"n": 2}) == 1
+                assert await seen(service) == {1: {"n": 2}}
+
+    with StateStore(path) as plain:
+        asyncio.run(run(plain))
+
+
+@pytest.mark.parametrize("deletions", [0, 1])
+def test_a_session_that_is_purged_while_it_is_read_has_no_state(
+    path: Path, monkeypatch: pytest.MonkeyPatch, deletions: int
+) -> None:
+    async def run(plain: StateStore) -> None:
+        async with StateService(path) as service:
+
+            def last(life: Life) -> Any:
+                turn = real(life)
+                if turn is not None:
+                    plain.session("alice", "default").purge()
+                return turn
+
+            real = Life.last
+            reads: list[Callable[[], Awaitable[Any]]] = [
+                lambda: service.export_state("alice"),
+                lambda: service.export_state("alice", round_id=1),
+                lambda: service.list_rounds("alice"),
+                lambda: service.history("alice", "n"),
+                lambda: service.delete_state("alice"),
+                service.list_sessions,
+            ]
+            for read in reads if deletions else reads[:-1]:  # a list of sessions is one query
+                for _ in range(deletions):
+                    await service.save_state("alice", {"n": 0})
+                    await service.delete_state("alice")
+                await service.save_state("alice", {"n": 1})
+                with monkeypatch.context() as patched:
+                    patched.setattr(Life, "last", last)
+                    assert not await read()
+                await assert_nothing(service)
+
+    with StateStore(path) as plain:
+        asyncio.run(run(plain))
 
 
 def test_of_several_who_delete_at_once_one_has_done_it(path: Path) -> None:

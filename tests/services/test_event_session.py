@@ -204,7 +204,7 @@ def test_if_one_module_refuses_its_state_all_keep_theirs(path: Path) -> None:
             with pytest.raises(ValueError, match="a bad state") as caught:
                 await session.load_session_state("trip", a=a, b=b, c=c)
             assert caught.value.__notes__ == [
-                "module 'b' refused its state; all have the one again that they had"
+                "module 'b' refused its state; each gets back the one that it had"
             ]
             assert (a.content, b.content, c.content) == (["a", [1]], ["b"], ["c"])
             assert c.loads == 0
@@ -225,7 +225,7 @@ def test_a_module_that_takes_nothing_back_does_not_keep_the_others_from_it(path:
             with pytest.raises(OSError, match=r"not \{'content': \[2\]\}") as caught:
                 await session.load_session_state("trip", a=a, b=Stubborn("b"))
             assert a.content == ["a"]
-            assert "module 'b' would not take back" in caught.value.__notes__[1]
+            assert "module 'b' would not take that back" in caught.value.__notes__[1]
 
     asyncio.run(run())
 
@@ -299,11 +299,13 @@ def test_a_module_whose_state_can_not_be_had_is_not_saved(path: Path) -> None:
         async with EventSession(path) as session:
             await session.save_session_state("trip", a=Memory(1))
             a = Memory("a")
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError) as caught:
                 await session.save_session_state("trip", a=a, b=Broken())
+            assert "module 'b' gave no state" in caught.value.__notes__[0]
             await session.save_session_state("trip", a=Memory(1), b=Memory(2))
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError) as caught:
                 await session.load_session_state("trip", a=a, b=Broken())
+            assert "module 'b' gave no state" in caught.value.__notes__[0]
             assert (a.content, a.loads) == (["a"], 0)
             assert len(await session.rounds("trip")) == 2
 
@@ -316,6 +318,7 @@ def test_a_closed_session_is_not_used_any_more(kind: str, path: Path) -> None:
             await session.save_session_state("trip", memory=Memory(1))
             await session.close()
             await session.close()
+            assert str(path) in repr(session)
             assert repr(session).endswith("(closed)>")
             for call in (
                 session.save_session_state("trip", memory=Memory(1)),
@@ -341,6 +344,7 @@ def test_a_file_is_opened_at_first_use(path: Path) -> None:
     assert asyncio.run(use(session)) is False
     assert path.exists()
     asyncio.run(session.close())
+    assert not path.with_name("agent.db-wal").exists()
 
 
 def test_a_store_that_was_given_stays_open(path: Path) -> None:

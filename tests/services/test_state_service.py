@@ -271,6 +271,7 @@ def test_making_a_service_does_nothing_yet(path: Path) -> None:
     assert path.exists()
     assert "not started" not in repr(service)
     asyncio.run(service.stop())
+    assert not path.with_name("agent.db-wal").exists()
 
 
 def test_two_services_in_memory_have_nothing_to_do_with_each_other() -> None:
@@ -328,6 +329,30 @@ def test_a_service_whose_file_was_taken_away_is_not_healthy(tmp_path: Path) -> N
             assert await service.health() is True
             (tmp_path / "agent.db").unlink()
             assert await service.health() is False
+
+    asyncio.run(run())
+
+
+def test_a_service_whose_file_has_another_ones_place_is_not_healthy(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with StateService(tmp_path / "agent.db") as service, StateService(tmp_path / "other.db"):
+            (tmp_path / "agent.db").rename(tmp_path / "moved.db")
+            assert await service.health() is False
+            (tmp_path / "agent.db").write_bytes(b"another file")
+            assert await service.health() is False
+            (tmp_path / "moved.db").replace(tmp_path / "agent.db")
+            assert await service.health() is True
+
+    asyncio.run(run())
+
+
+def test_a_service_stays_healthy_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        monkeypatch.chdir(tmp_path)
+        async with StateService("agent.db") as service:
+            monkeypatch.chdir("/")
+            assert await service.health() is True
+            assert await service.save_state("alice", {"n": 1}) == 1
 
     asyncio.run(run())
 
