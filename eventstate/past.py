@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventstate.checks import check_text
-from eventstate.errors import BranchNotFoundError, RoundNotFoundError
+from eventstate.errors import BranchNotFoundError, CorruptJournalError, RoundNotFoundError
 from eventstate.history import Blame, Change, Diff, History, Note, Round
 from eventstate.journal.branches import Point, View
 from eventstate.journal.read import Walk
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from eventstate.journal.journal import Journal
     from eventstate.model import StateModel
     from eventstate.timeline import At
+
+T = TypeVar("T")
 
 
 class Past:
@@ -98,7 +100,18 @@ class Past:
                 self._writer.close(opened)
         if branch is None:
             raise RoundNotFoundError(f"{self._writer.title}: nothing was written yet")
-        return self._journal.reader.state(self._writer.timeline(branch).resolve(at, version))
+        timeline, reader = self._writer.timeline(branch), self._journal.reader
+        return self._steady(lambda: reader.state(timeline.resolve(at, version)))
+
+    def _steady(self, read: Callable[[], T]) -> T:
+        """Read, and again if something was removed meanwhile: what was found may be of before and after."""
+        while True:
+            epoch = self._journal.branches.epoch()
+            try:
+                return read()
+            except (CorruptJournalError, RoundNotFoundError):
+                if self._journal.branches.epoch() == epoch:
+                    raise
 
     def _typed(self, state: Any) -> Any:
         return state if self._model is None or state is None else self._model.load(state)
@@ -153,7 +166,8 @@ class Past:
         branch = self._writer.find_branch()
         if branch is None:
             return []
-        return History(self._journal, branch).attribute(as_path(attribute), self.version)
+        path, history = as_path(attribute), History(self._journal, branch)
+        return self._steady(lambda: history.attribute(path, self.version))
 
     def notes(self, name: str | None = None, *, after: int = 0) -> Iterator[Note]:
         """Walk the notes after a version, or those of one name, oldest first."""
@@ -166,9 +180,14 @@ class Past:
         branch = self._writer.find_branch()
         if branch is None:
             return Blame()
-        version = self._journal.branches.head(branch).version
-        state = self._journal.reader.state(Point(branch, version))
-        return History(self._journal, branch).blame(state, version)
+        journal = self._journal
+
+        def read() -> Blame:
+            version = journal.branches.head(branch).version
+            state = journal.reader.state(Point(branch, version))
+            return History(journal, branch).blame(state, version)
+
+        return self._steady(read)
 
     def diff(self, one: At, other: At) -> Diff:
         """Compare the states at two points.

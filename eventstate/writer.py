@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from eventstate.errors import (
     BranchNotFoundError,
     ConflictError,
+    CorruptJournalError,
     RoundNotFoundError,
     SessionDeletedError,
 )
@@ -121,7 +122,7 @@ class Writer:
                 raise self.journal.branches.gone(branch)
             try:
                 opened = self._opened(branch, tip)
-            except RoundNotFoundError:
+            except (CorruptJournalError, RoundNotFoundError):  # it may have been removed while it was read
                 if self.journal.branches.epoch() == tip.epoch:
                     raise
             else:
@@ -133,6 +134,7 @@ class Writer:
 
         Raises:
             RoundNotFoundError: it was pruned since the commit was read.
+            CorruptJournalError: it was purged since, or is damaged.
         """
         head = self.journal.take_head(branch, tip)
         try:
