@@ -677,7 +677,7 @@ def break_forks(patch: pytest.MonkeyPatch) -> None:
 
 
 def break_conflicts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Appender, "_check_base", lambda *_: None)
+    patch.setattr(Appender, "_check_base", lambda *_, **__: None)
 
 
 def break_snapshots_of_all(patch: pytest.MonkeyPatch) -> None:
