@@ -36,7 +36,7 @@ _MAX_PAUSE: Final = 0.05
 class Line:
     """A branch while commits are planned on it: the state, as the ones before leave it."""
 
-    __slots__ = ("_last", "_owner", "ahead", "closed", "failed", "noted", "opened", "planned", "queued")
+    __slots__ = ("_last", "_owner", "ahead", "closed", "noted", "opened", "planned", "queued")
 
     def __init__(self) -> None:
         self.opened: Opened | None = None
@@ -50,7 +50,6 @@ class Line:
         """Whether a commit waits for that, and with it those that were asked for later."""
         self.ahead = False
         """Whether the state has more in it than the file."""
-        self.failed = False
         self._owner: Writer | None = None
         self._last: Draft | None = None
 
@@ -88,7 +87,7 @@ class Line:
 
     def is_last(self, draft: Draft) -> bool:
         """Say whether no other commit was planned on that of `draft`, so that it leaves the newest state."""
-        return self._last is draft and not self.failed
+        return self._last is draft
 
     def close(self) -> None:
         """Give the state back, unless it has in it what is not in the file."""
@@ -164,7 +163,7 @@ class Attempt(Job):
         self._options = options
         self._make = make
         self._reading = reading
-        self._seen = 0
+        self._seen = self._epoch = 0
         # These look at what is in the file, or must not be told what perhaps never will be.
         self._alone = kind in REACHING or options.if_changed or options.expected_version is not None
 
@@ -190,7 +189,7 @@ class Attempt(Job):
         opened = line.advance(writer)
         if opened is None:
             return None
-        if opened.version < self._seen:
+        if opened.version < self._seen and writer.journal.branches.epoch() == self._epoch:
             raise CorruptJournalError(f"{writer.title}: was at version {self._seen}, is at {opened.version}")
         writer.expect(opened, options)
         edits = self._make(opened)
@@ -213,7 +212,7 @@ class Attempt(Job):
         """Plan anew after a conflict, unless the caller stated another version."""
         if not isinstance(error, ConflictError):
             return False
-        self._seen = error.actual
+        self._seen, self._epoch = error.actual, self.writer.journal.branches.epoch()
         return self._options.expected_version is None or error.actual == error.expected
 
 
@@ -266,14 +265,21 @@ def commit_all(journal: Journal, jobs: Iterable[Job]) -> None:
     """Make commits, with one transaction for all that can be made at once; each has its own outcome."""
     waiting, passes = list(jobs), 0
     while waiting:
-        waiting, conflicts = _pass(journal, waiting)
+        waiting, conflicts = _pass(journal, waiting, single=passes > _EAGER)
         passes = passes + 1 if conflicts else 0
         if passes > _EAGER:
             time.sleep(min(_PAUSE * 2 ** min(passes - _EAGER, 10), _MAX_PAUSE))
 
 
-def _pass(journal: Journal, jobs: list[Job]) -> tuple[list[Job], bool]:
-    """Make those commits that can be made at once; give the others, and whether there were conflicts."""
+def _pass(journal: Journal, jobs: list[Job], *, single: bool) -> tuple[list[Job], bool]:
+    """Make those commits that can be made at once; give the others, and whether there were conflicts.
+
+    Args:
+        journal: where to.
+        jobs: what is to be made.
+        single: make one commit a branch only: several whose making moves the branch, as with a note, would
+            be in each other's way for ever.
+    """
     lines: dict[tuple[str, str, str], Line] = {}
     planned: list[tuple[Job, Request]] = []
     later: list[Job] = []
@@ -281,7 +287,8 @@ def _pass(journal: Journal, jobs: list[Job]) -> tuple[list[Job], bool]:
         for job in jobs:
             line = lines.setdefault(job.writer.names, Line())
             try:
-                request = None if line.queued else job.plan(line)
+                waits = line.queued or (single and line.planned)
+                request = None if waits else job.plan(line)
             except BaseException as error:  # noqa: BLE001 - it is that job's outcome, and no other's
                 job.error = error
                 continue
@@ -313,7 +320,6 @@ def _append(
     beaten = []
     for (job, _), outcome in zip(planned, outcomes, strict=True):
         if isinstance(outcome, Exception):
-            lines[job.writer.names].failed = True
             if job.again(outcome):
                 beaten.append(job)
             else:

@@ -176,7 +176,7 @@ def test_the_probe_sees_a_lock_that_was_dropped(tmp_path: Path, probe: Probe, ca
 
 
 EVERY_CALL = """
-    import os, sys
+    import asyncio, os, sys
     from pathlib import Path
 
     opened, complaints, watching = [], [], False
@@ -188,7 +188,7 @@ EVERY_CALL = """
     sys.addaudithook(watch)
 
     import eventstate
-    from eventstate import StateStore, TypeRegistry
+    from eventstate import StateStore, TypeRegistry, aio
     from eventstate.cli import main
     from eventstate.importers import import_sessions
 
@@ -283,6 +283,22 @@ EVERY_CALL = """
     ):
         main([verb[0], str(path), *verb[1:]], standalone_mode=False)
         check(f"eventstate {verb[0]}")
+    async def in_tasks():
+        async with aio.StateStore.over(store) as over:
+            mine = over.session("alice", "trip")
+            await asyncio.gather(mine.save({"n": 8}), mine.note("x"), mine.update(dict.clear))
+            check("commits of tasks")
+            (await over.tables()).conn.close()
+            check("tables in a task")
+            assert (await over.verify()).ok
+            check("verify in a task")
+        check("closing what stands on a store")
+        async with aio.StateStore(path) as own:
+            await own.session("alice", "trip").update(dict.clear)
+            check("a store of tasks")
+        check("closing a store of tasks")
+
+    asyncio.run(in_tasks())
     (folder / "chat.json").write_text('{"n": 1}')
     main(["import", str(path), str(folder)], standalone_mode=False)
     check("eventstate import")

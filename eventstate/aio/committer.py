@@ -173,7 +173,8 @@ class _Queue:
 
         def run() -> None:
             try:
-                commit_all(self._journal, [entry.job for entry in entries])
+                # The thread may have been busy, and somebody cancelled meanwhile.
+                commit_all(self._journal, [job for job, future, _ in entries if not future.cancelled()])
             except BaseException as error:  # noqa: BLE001 - they all wait for an outcome
                 for entry in entries:
                     if not entry.job.done:

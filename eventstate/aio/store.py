@@ -178,6 +178,7 @@ class StateStore:
             progress: called there, now and then, with the number of commits checked and of all commits.
             seal: what `seal` gave at some time.
         """
+        self._parts()[0].check()
         return await asyncio.to_thread(self.plain.verify, progress, seal=seal)
 
     async def seal(self) -> Seal:
@@ -192,6 +193,7 @@ class StateStore:
         """Give all that happened as plain tables of an in-memory database, for SQL."""
         import sqlite_utils
 
+        self._parts()[0].check()
         image = await asyncio.to_thread(_image, self.plain)
         database = sqlite_utils.Database(memory=True)  # only the thread that makes it can use it
         database.conn.deserialize(image)

@@ -71,6 +71,7 @@ class Worker:
             work: what blocks.
             undo: gets the result if the caller was cancelled and never will.
         """
+        self.check()  # before a forked child is asked for its loop
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -22,7 +22,7 @@ def stores_threads() -> list[threading.Thread]:
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
-    """Run a test in a loop, and see that it leaves no task, no thread and no complaint of the loop's behind."""
+    """Run a test in a loop, and see that it leaves no task and no thread behind, and the loop is content."""
     complaints: list[dict[str, Any]] = []
 
     async def bounded() -> None:
@@ -62,7 +62,7 @@ class Gate:
         self._closed = asyncio.Event()
         self._task: asyncio.Task[Any] | None = None
 
-    async def __aenter__(self) -> Gate:
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
 
         def wait(_: object) -> None:
@@ -81,6 +81,12 @@ class Gate:
         self.open()
         assert self._task is not None
         await self._task
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let all run until something holds."""
+    while not holds():  # noqa: ASYNC110 - what is waited for happens in the library, which sets no event
+        await asyncio.sleep(0)
 
 
 async def settle() -> None:

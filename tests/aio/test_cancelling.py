@@ -10,11 +10,13 @@ import pytest
 
 from eventstate import ConflictError, StateStore, StoreClosedError, aio
 from eventstate.journal.heads import Heads
-from tests.aio.loops import Gate, in_loop, settle
+from tests.aio.loops import PATIENCE, Gate, in_loop, settle, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
     from pathlib import Path
+
+pytestmark = pytest.mark.proves("tasks")
 
 OPTIONS: dict[str, Any] = {"durability": "normal"}
 
@@ -130,9 +132,9 @@ async def test_what_is_cancelled_while_its_transaction_is_written_is_made_whole(
                 tasks[0].cancel()
                 cancelled.set()
 
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
-            loop.call_soon_threadsafe(cancel)
-            asyncio.run_coroutine_threadsafe(cancelled.wait(), loop).result()
+            if any(request.draft.commit_id == "x" for request in requests):
+                loop.call_soon_threadsafe(cancel)
+                asyncio.run_coroutine_threadsafe(cancelled.wait(), loop).result(PATIENCE)
             return real(requests)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -152,34 +154,29 @@ async def test_what_is_cancelled_while_its_transaction_is_written_is_made_whole(
 @in_loop
 async def test_a_round_that_is_cancelled_with_its_state_in_the_hand_gives_it_back(tmp_path: Path) -> None:
     """The loop may cancel a task after its result has come, and before it goes on."""
+    cancelled: list[bool] = []
+
+    def late(loop: asyncio.AbstractEventLoop, callback: Any, *values: Any) -> bool:
+        def land() -> None:
+            callback(*values)
+            if not cancelled:
+                cancelled.append(task.cancel())
+
+        loop.call_soon_threadsafe(land)
+        return True
+
     async with opened(tmp_path) as store:
         session = store.session("u")
-        call = session._worker.call
-
-        async def late(work: Any, undo: Any = None) -> Any:
-            task = asyncio.current_task()
-            assert task is not None
-
-            def run() -> Any:
-                result = work()
-                # Comes right after the callback that brings the result.
-                loop.call_soon_threadsafe(loop.call_soon, task.cancel)
-                return result
-
-            return await call(run, undo)
-
-        loop = asyncio.get_running_loop()
-        for early in (True, False):
-            session._worker.call = late  # type: ignore[method-assign]
-            task = asyncio.create_task(in_a_round(session, f"{early}"))
-            if early:
-                loop.call_soon(loop.call_soon, task.cancel)
-            with contextlib.suppress(asyncio.CancelledError):
+        task = asyncio.create_task(in_a_round(session, "x"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("eventstate.aio.worker.post", late)
+            with pytest.raises(asyncio.CancelledError):
                 await task
-            session._worker.call = call  # type: ignore[method-assign]
-            await store.stats()
-            assert lent(session) == 0
+        assert cancelled == [True]
+        await store.stats()
+        assert lent(session) == 0
         assert len(store.plain._journal.heads) == 1
+        assert await session.state() == {"n": 0}
 
 
 @in_loop
@@ -351,8 +348,7 @@ async def test_a_cancelled_round_keeps_what_was_done_if_asked_to_and_goes_on_bei
 
         for on_error, more in (("keep", {}), ("discard", {}), ("keep", {"if_changed": True})):
             task = asyncio.create_task(work(on_error, **more))
-            while not lent(session):
-                await asyncio.sleep(0)
+            await until(lambda: lent(session) > 0)
             await settle()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -377,8 +373,7 @@ async def test_a_round_that_is_cancelled_again_while_it_keeps_is_kept_all_the_sa
                 await asyncio.sleep(3600)
 
         task = asyncio.create_task(work())
-        while not lent(session):
-            await asyncio.sleep(0)
+        await until(lambda: lent(session) > 0)
         await settle()
         async with Gate(store):
             for _ in range(5):
@@ -407,8 +402,7 @@ async def test_a_cancellation_that_comes_while_an_error_is_kept_is_not_lost(tmp_
 
         ready = asyncio.Event()
         task = asyncio.create_task(work())
-        while not lent(session):
-            await asyncio.sleep(0)
+        await until(lambda: lent(session) > 0)
         await settle()
         async with Gate(store):
             ready.set()
@@ -427,9 +421,9 @@ async def test_an_error_keeps_nothing_if_nothing_was_changed_and_only_that_is_as
 ) -> None:
     async with opened(tmp_path) as store:
         session = store.session("u")
-        for options, rounds in (({"if_changed": True}, 1), ({}, 2)):
+        for if_changed, rounds in ((True, 1), (False, 2)):
             with pytest.raises(ValueError, match="out"):
-                async with session.round(on_error="keep", **options):
+                async with session.round(on_error="keep", if_changed=if_changed):
                     raise ValueError("out")
             assert len([turn async for turn in session.rounds()]) == rounds
 

@@ -22,6 +22,7 @@ from eventstate import (
     UnsupportedValueError,
     aio,
 )
+from eventstate.journal import statements as sql
 from eventstate.testing import FaultyDisk
 from tests.aio.loops import PATIENCE, in_loop
 
@@ -83,6 +84,7 @@ async def settled() -> None:
     """Do nothing."""
 
 
+@pytest.mark.proves("tasks")
 @pytest.mark.parametrize("place", [0, 2, 4])
 @pytest.mark.parametrize("kind", FAILING)
 @in_loop
@@ -107,7 +109,7 @@ async def test_one_that_fails_leaves_its_neighbours_of_its_own_session_and_of_ot
         results = await asyncio.gather(*works, return_exceptions=True)
         assert type(results.pop(place)) is expected
         assert all(isinstance(result, Round | int) for result in results), results
-        assert (results[0].id, results[2].id) == (2, 3)
+        assert [result.id for result in results[::2] if isinstance(result, Round)] == [2, 3]
         assert await store.session("u").state() == {"n": 2}
         assert await store.session("new").state() == {"n": 1}
         assert (await store.verify()).ok
@@ -131,12 +133,13 @@ def break_append(monkeypatch: pytest.MonkeyPatch, store: aio.StateStore, nth: in
     monkeypatch.setattr(appender, "add", add)
 
 
+@pytest.mark.proves("tasks")
 @pytest.mark.parametrize("nth", range(6))
 @in_loop
 async def test_a_commit_that_fails_when_it_is_written_is_taken_back_and_its_neighbours_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
 ) -> None:
-    """Sessions that come into being, saves on top of each other, notes; the one after a lost one is made anew."""
+    """Sessions come into being, updates stand on each other, there are notes; what follows is made anew."""
     async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:
         sessions = [store.session("u", name) for name in ("old", "old", "old", "new", "newer", "newer")]
         await sessions[0].save({"n": 0})
@@ -249,8 +252,51 @@ async def test_what_another_process_commits_in_between_makes_the_group_plan_anew
         works = [session.update(count) for session in sessions[:2] for _ in range(4)]
         turns = await asyncio.gather(*works, sessions[2].save({"n": 1}), sessions[2].note("noted"))
         assert groups == [10, 9], "the note stands, the others are made at once again"
-        assert [turn.id for turn in turns[:4]] == [3, 4, 5, 6]
+        assert [turn.id for turn in turns[:4] if isinstance(turn, Round)] == [3, 4, 5, 6]
         assert [(await session.state())["n"] for session in sessions] == [14, 14, 1]
+        assert (await store.verify()).ok
+
+
+@pytest.mark.proves("tasks")
+@pytest.mark.parametrize("lost", ["a note", "a commit id that was seen"])
+@in_loop
+async def test_a_version_that_fits_by_chance_does_not_let_a_commit_overwrite_another_process_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """One was planned to follow on something that came to nothing; another's commit has its version now."""
+    path = tmp_path / "a.db"
+    async with aio.StateStore(path, **OPTIONS) as store:
+        session = store.session("u")
+        await session.save({"n": 0}, commit_id="seen")
+        appender = store.plain._journal.appender
+        real_all, real_add, tries = appender.append_all, appender.add, list[int]()
+
+        def append_all(requests: Any) -> Any:
+            tries.append(len(requests))
+            if len(tries) == 1:
+                with StateStore(path, **OPTIONS) as other:
+                    other.session("u").update(lambda state: state.update(n=10))
+            return real_all(requests)
+
+        def add(branch: Any, tip: Any, draft: Any, names: Any) -> Any:
+            if draft.kind == "note" and len(tries) == 1:
+                raise StorageError("injected")
+            return real_add(branch, tip, draft, names)
+
+        body = session.round()
+        (await body.__aenter__())["n"] = 1
+        monkeypatch.setattr(appender, "append_all", append_all)
+        monkeypatch.setattr(appender, "add", add)
+        if lost == "a note":
+            works = [session.note("noted"), body.__aexit__(None, None, None)]
+            results = await asyncio.gather(*works, return_exceptions=True)
+            assert [type(result) for result in results] == [StorageError, ConflictError]
+            assert await session.state() == {"n": 10}
+        else:
+            await asyncio.gather(session.update(count, commit_id="seen"), session.update(count))
+            assert await session.state() == {"n": 11}
+            with pytest.raises(ConflictError):
+                await body.__aexit__(None, None, None)
         assert (await store.verify()).ok
 
 
@@ -335,3 +381,56 @@ async def test_an_error_that_can_not_be_copied_reaches_every_waiter_too(tmp_path
         with contextlib.suppress(ConflictError):
             await store.session("b").save({"n": 1}, expected_version=5)
         assert not await store.session("b").exists
+
+
+@pytest.mark.parametrize("statement", ["SAVEPOINT", "ROLLBACK_TO", "RELEASE"])
+@in_loop
+async def test_a_commit_that_can_not_be_taken_back_takes_the_whole_transaction_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """Else the others would be committed with half of it."""
+    async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:
+        sessions = [store.session(name) for name in "abc"]
+        await asyncio.gather(*(session.save({"n": 0}) for session in sessions))
+        connection, seen = store.plain._journal.connection, list[str]()
+        real = connection.all
+
+        def refuse(asked: str, values: Any = ()) -> Any:
+            seen.append(asked)
+            first = asked == sql.ADD_COMMIT and seen.count(asked) == 1 and statement == "ROLLBACK_TO"
+            if first or asked == getattr(sql, statement):
+                raise StorageError(f"refused: {asked}")
+            return real(asked, values)
+
+        monkeypatch.setattr(connection, "all", refuse)
+        results = await asyncio.gather(
+            *(session.update(count) for session in sessions), return_exceptions=True
+        )
+        monkeypatch.undo()
+        assert [isinstance(result, StorageError) for result in results] == [True] * 3
+        assert (await store.verify()).ok
+        assert [await session.version for session in sessions] == [1, 1, 1]
+        await asyncio.gather(*(session.update(count) for session in sessions))
+        assert [await session.state() for session in sessions] == [{"n": 1}] * 3
+
+
+@in_loop
+async def test_what_was_known_of_a_session_that_never_came_about_is_forgotten(tmp_path: Path) -> None:
+    """Its number goes to the next one, which is another."""
+    keys = MemoryKeyRing()
+    keys.create("sealed")
+    with FaultyDisk() as disk:
+        async with aio.StateStore(tmp_path / "a.db", vfs=disk.name, keys=keys) as store:
+            await store.session("first").save({})
+            sealed, plain = store.session("sealed"), store.session("plain")
+            disk.fail(1, kinds={"sync"})
+            results = await asyncio.gather(*(sealed.note("noted") for _ in range(3)), return_exceptions=True)
+            disk.heal()
+            assert [type(result) for result in results] == [StorageError] * 3
+            for number in range(2):
+                turn = await plain.save({"n": number}, actor="me")
+                assert turn.actor == "me"
+            assert [turn.actor async for turn in plain.rounds()] == ["me", "me"]
+            await sealed.save({"n": 1}, actor="I")
+            assert [turn.actor async for turn in sealed.rounds()] == ["I"]
+            assert (await store.verify()).ok

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from eventstate import StateStore
+from eventstate import StateStore, StorageError, aio
+from eventstate.commits import CommitOptions
+from eventstate.group import Attempt, Job, Noting, commit_all
+from eventstate.values.delta import Edit, Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from eventstate import Session
+    from eventstate.writer import Opened
 
 COPY: Final = "copy.db"
 FORMAT_1: Final = Path(__file__).parents[1] / "files" / "format-1.db"
@@ -32,6 +37,9 @@ class Workload(NamedTuple):
     """Whether the store is opened anew for each step."""
     copy: int = 0
     """Which step, counted from 1, makes a copy of the store, `COPY`, beside it."""
+    together: bool = False
+    """Whether steps are several commits in one transaction, any of which may fail alone; their ids tell which
+    were made when such a step is taken again."""
     secret: bytes = b""
     """What the last step removes, and what no byte of a closed store may show afterwards."""
 
@@ -81,6 +89,64 @@ def _merge(store: StateStore) -> None:
 
 def _update(store: StateStore) -> None:
     _u(store).update(lambda state: state.update(n=state["n"] + 1), reason="counted")
+
+
+def _made_together(name: str, store: StateStore) -> None:
+    """Make commits to two branches together: some that follow on each other, and a note."""
+    sessions = [_u(store), store.session("u", branch="other")]
+    jobs: list[tuple[Session, str, Job]] = []
+    for session in sessions:
+        writer = session._writer
+        for number in range(3):
+            options = CommitOptions(commit_id=f"{name} {number}")
+            jobs.append((session, f"{name} {number}", Attempt(writer, "update", options, _counted)))
+        noted = CommitOptions(commit_id=f"{name} noted")
+        jobs.append((session, f"{name} noted", Noting(writer, writer.note_draft("noted", {"n": 1}, noted))))
+    commit_all(store._journal, [job for _, _, job in jobs])
+    failed = []
+    for session, commit_id, job in jobs:
+        try:
+            job.outcome()
+        except StorageError as error:
+            failed.append(error)
+        else:
+            branch = session._writer.branch()
+            assert store._journal.branches.find_commit(branch, commit_id), "acknowledged, and not there"
+    if failed:
+        raise failed[0]
+
+
+def _counted(opened: Opened) -> list[Edit]:
+    return [Edit(("n",), Op.SET, opened.latest.get("n", 0) + 1)]
+
+
+def _count(state: Any) -> None:
+    state["n"] = state.get("n", 0) + 1
+
+
+def _refuse(_: Any) -> None:
+    raise ValueError("refused")
+
+
+def _in_tasks(name: str, store: StateStore) -> None:
+    """Have tasks commit at one time: one fails, several count, and sessions come into being."""
+
+    async def work() -> list[Any]:
+        async with aio.StateStore.over(store) as tasks:
+            u, new = tasks.session("u"), [tasks.session(name, f"{number}") for number in range(2)]
+            works = [u.update(_refuse), *(u.update(_count, commit_id=f"{name} {n}") for n in range(3))]
+            works += [session.save({"text": "x" * 2000}, commit_id=name) for session in new]
+            results = await asyncio.gather(*works, return_exceptions=True)
+            for session, commit_id, result in zip(
+                [u, u, u, *new], [*(f"{name} {n}" for n in range(3)), name, name], results[1:], strict=True
+            ):
+                if not isinstance(result, BaseException):
+                    assert await session.committed(commit_id) == result, "acknowledged, and not there"
+            return results
+
+    for result in asyncio.run(work()):
+        if isinstance(result, BaseException) and str(result) != "refused":
+            raise result
 
 
 _SECRET: Final = "a secret that is to go "  # noqa: S105 - it opens nothing
@@ -165,6 +231,20 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         begun,
     ),
     Workload("reopened", (_talk, _save, _merge), begun, {"snapshot_every": 1}, reopen=True),
+    Workload(
+        "made together",
+        (functools.partial(_made_together, "a"), _talk, functools.partial(_made_together, "b")),
+        begun,
+        {"snapshot_every": 1},
+        pages=2,
+        together=True,
+    ),
+    Workload(
+        "in tasks",
+        (functools.partial(_in_tasks, "a"), _talk),
+        begun,
+        together=True,
+    ),
     Workload("checkpoints", (_talk, _long, _talk, _save, _talk), begun, {"snapshot_every": 2}, pages=2),
     *REMOVALS,
 )
