@@ -20,11 +20,11 @@ from eventstate.errors import (
     StoreClosedError,
 )
 from eventstate.journal import statements as sql
+from eventstate.journal.files import check_openable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_MIN_PAGE: Final = 512
 _OPEN: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -86,7 +86,7 @@ class Connection:
         self._columns: dict[str, list[str]] = {}
         self._shapes: set[tuple[str, tuple[type, ...]]] = set()
         if not self.in_memory:
-            _refuse_unopenable(path, read_only=read_only)
+            check_openable(path, read_only=read_only)
         try:
             self._db = self._open(vfs)
             # Else SQLite prepares a statement anew for each value, as a partial index might fit that one.
@@ -375,37 +375,3 @@ class Connection:
         if isinstance(error, apsw.TooBigError):
             raise StorageError(f"{self.path}: a value is larger than SQLite can hold: {error}") from error
         raise StorageError(text) from error
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _refuse_unopenable(path: str, *, read_only: bool) -> None:
-    """Say in plain words what SQLite would call `unable to open database file`."""
-    file = Path(path)
-    if file.is_dir():
-        raise StorageError(f"{path}: is a folder, not a file")
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise StorageError(f"{path}: the folder {folder} does not exist")
-    if not file.exists():
-        if read_only:
-            raise StorageError(f"{path}: no such file")
-        if not os.access(folder, os.W_OK):
-            raise ReadOnlyError(f"{path}: no permission to make files in {folder}")
-    elif not file.is_file():
-        raise StorageError(f"{path}: is not a regular file")
-    elif not os.access(path, os.R_OK):
-        raise ReadOnlyError(f"{path}: no permission to read it")
-    elif 0 < file.stat().st_size < _MIN_PAGE and not Path(path + "-journal").exists():
-        # SQLite would take it for empty and write over it.
-        raise CorruptJournalError(f"{path}: not a database")
-    elif _size(path + "-wal") and not file.stat().st_size:
-        # SQLite would throw the log away. A journal has pages before it has a log, so the log is asked first.
-        raise CorruptJournalError(f"{path}: empty, though there is a log beside it")
-    elif not read_only and not os.access(path, os.W_OK):
-        raise ReadOnlyError(f"{path}: no permission to write it; open it with read_only=True")

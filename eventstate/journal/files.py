@@ -1,0 +1,51 @@
+"""Whether a file can be opened as a journal, as far as its name and size tell."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from eventstate.errors import CorruptJournalError, ReadOnlyError, StorageError
+
+_MIN_PAGE: Final = 512
+
+
+def check_openable(path: str, *, read_only: bool) -> None:
+    """Say in plain words what SQLite would call `unable to open database file`.
+
+    Raises:
+        StorageError: it is a folder, or not there, or no file.
+        ReadOnlyError: there is no permission.
+        CorruptJournalError: it can't be a journal, by its size.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise StorageError(f"{path}: is a folder, not a file")
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"{path}: the folder {folder} does not exist")
+    if not file.exists():
+        if read_only:
+            raise StorageError(f"{path}: no such file")
+        if not os.access(folder, os.W_OK):
+            raise ReadOnlyError(f"{path}: no permission to make files in {folder}")
+    elif not file.is_file():
+        raise StorageError(f"{path}: is not a regular file")
+    elif not os.access(path, os.R_OK):
+        raise ReadOnlyError(f"{path}: no permission to read it")
+    elif 0 < file.stat().st_size < _MIN_PAGE and not Path(path + "-journal").exists():
+        # SQLite would take it for empty and write over it.
+        raise CorruptJournalError(f"{path}: not a database")
+    elif _size(path + "-wal") and not file.stat().st_size:
+        # SQLite would throw the log away. A journal has pages before it has a log, so the log is asked first.
+        raise CorruptJournalError(f"{path}: empty, though there is a log beside it")
+    elif not read_only and not os.access(path, os.W_OK):
+        raise ReadOnlyError(f"{path}: no permission to write it; open it with read_only=True")
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
