@@ -270,9 +270,12 @@ class Writer:
         Raises:
             ConflictError: the state was changed since.
         """
-        head, version = opened.head, opened.version
+        head, version, reader = opened.head, opened.version, self.journal.reader
         if base != version and (
-            head is None or base > version or self.journal.reader.changed(head.branch, base, version)
+            head is None
+            or base > version
+            or reader.changed(head.branch, base, version)
+            or reader.erased(head.branch, base, version)
         ):
             message = f"{self.title}: expected version {base}, but it is at {version}"
             raise ConflictError(message, expected=base, actual=version)

@@ -211,8 +211,17 @@ class Reader:
 
     def changed(self, branch: Branch, after: int, upto: int) -> bool:
         """Say whether the events after one version up to another change the state: notes do not."""
+        return self._any(branch, after, upto, sql.ANY_CHANGE, _changes)
+
+    def erased(self, branch: Branch, after: int, upto: int) -> bool:
+        """Say whether something was erased after one version up to another, so that it is in no state now."""
+        return self._any(branch, after, upto, sql.ANY_ERASURE, _is_erasure)
+
+    def _any(
+        self, branch: Branch, after: int, upto: int, statement: str, wanted: Callable[[int, bytes], bool]
+    ) -> bool:
         return any(
-            next(iter(self._rows(owner, (low, high), sql.ANY_CHANGE, (), _changes)), None) is not None
+            next(iter(self._rows(owner, (low, high), statement, (), wanted)), None) is not None
             for owner, low, high in segments(branch, after, upto)
         )
 
@@ -223,6 +232,10 @@ class Reader:
 
 def _changes(op: int, _: bytes) -> bool:
     return op < Op.NOTE
+
+
+def _is_erasure(op: int, _: bytes) -> bool:
+    return op == Op.ERASE
 
 
 def _is_note(op: int, _: bytes) -> bool:

@@ -122,6 +122,7 @@ LIST_PATHS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? AN
 LIST_NOTES: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? AND op = 6 ORDER BY id"
 GET_EVENT: Final = "SELECT op, path, value FROM events WHERE id = ?"
 ANY_CHANGE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op < 6 LIMIT 1"
+ANY_ERASURE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op = 8 LIMIT 1"
 
 
 # An attribute's events: of itself and what is below it (one range of paths), and of what is above it,

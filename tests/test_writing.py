@@ -1,0 +1,64 @@
+"""Edits that are committed as following on a version that was read before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from eventstate import CommitOptions, ConflictError, MemoryKeyRing, Session, StateStore
+from eventstate.values.delta import Edit, Op
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+APPEND = [Edit(("log",), Op.SPLICE, [2, 0, ["three"]])]
+
+MOVES: dict[str, Callable[[Session], object]] = {
+    "a change": lambda session: session.update(lambda state: state.update(n=2)),
+    "an erasure": lambda session: session.erase("log"),
+    "an erasure of something else": lambda session: session.erase("card"),
+    "a late round": lambda session: session.save({"log": []}, round_id=0),
+}
+
+STAYS: dict[str, Callable[[Session], object]] = {
+    "nothing": lambda _: None,
+    "a note": lambda session: session.note("noted"),
+    "a tag": lambda session: session.tag("here"),
+}
+
+
+@pytest.fixture(params=["plain", "encrypted"])
+def session(request: pytest.FixtureRequest) -> Session:
+    keys = MemoryKeyRing()
+    if request.param == "encrypted":
+        keys.create("u")
+    session = StateStore(":memory:", keys=keys).session("u")
+    session.save({"log": ["one", "two"], "card": "4111", "n": 1})
+    return session
+
+
+@pytest.mark.parametrize("what", MOVES)
+def test_edits_of_a_version_after_which_the_state_moved_are_refused(session: Session, what: str) -> None:
+    base = session.version
+    MOVES[what](session)
+    before, version = session.state(), session.version
+    with pytest.raises(ConflictError) as caught:
+        session._writer.write("round", CommitOptions(), base, APPEND)
+    assert (caught.value.expected, caught.value.actual) == (base, version)
+    assert (session.state(), session.version) == (before, version)
+
+
+@pytest.mark.parametrize("what", STAYS)
+def test_edits_follow_on_what_leaves_the_state_as_it_is(session: Session, what: str) -> None:
+    base = session.version
+    STAYS[what](session)
+    assert session._writer.write("round", CommitOptions(), base, APPEND).kind == "round"
+    assert session.state()["log"] == ["one", "two", "three"]
+
+
+def test_edits_of_the_latest_state_are_brought_to_what_was_written_last(session: Session) -> None:
+    session.save({"late": True}, round_id=0)
+    session._writer.write("round", CommitOptions(), session.version, APPEND)
+    assert session.state() == {"log": ["one", "two", "three"], "card": "4111", "n": 1}
+    assert session.state(at=0) == {"late": True}
