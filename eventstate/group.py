@@ -68,15 +68,26 @@ class Line:
                 return None
             writer.journal.bring(self.opened.head, self._last)
             self.opened.latest = self.opened.state
+            self.opened.highest = self._named(self._last, self.opened.highest)
             self.opened.version += len(self._last.events)
             self.opened.source = None
             self.ahead, self._last = True, None
         return self.opened
 
+    @staticmethod
+    def _named(draft: Draft, highest: int | None) -> int | None:
+        """Tell the latest round after a draft; `None` if only the file can tell."""
+        if draft.round is not None:
+            return draft.round if highest is not None and draft.round >= highest else None
+        return None if highest is None else highest + 1
+
     def add(self, draft: Draft) -> None:
         """Take note of a commit that was planned on the state that `advance` gave."""
         self._last = draft
         self.planned += 1
+        # Whether a round that was given a number becomes the latest may be for the file to tell.
+        highest = None if self.opened is None else self.opened.highest
+        self.closed = draft.round is not None and self._named(draft, highest) is None
 
     def add_note(self, writer: Writer) -> None:
         """Take note of a commit that leaves the state as it is."""
@@ -181,7 +192,6 @@ class Attempt(Job):
             return None
         follows = line.planned > 0
         line.add(draft)
-        line.closed = self._options.round_id is not None  # whether it becomes the latest is told by the file
         return self.writer.request(draft, follows=follows)
 
     def _draft(self, line: Line) -> Draft | None:

@@ -41,6 +41,8 @@ class Opened:
     """What the next events follow on."""
     latest: dict[Any, Any]
     """What the latest round names: mostly `state` itself, but not after a round that was written late."""
+    highest: int | None = None
+    """The number of the latest round, if its commit is the branch's last."""
     source: Point | None = None
     """For a merge: what is merged."""
     deleted: bool = False
@@ -142,7 +144,9 @@ class Writer:
         except BaseException:
             self.journal.put_head(head)
             raise
-        return Opened(head, head.commit.version, head.state, latest, deleted=tip.deleted is not None)
+        highest = tip.commit.round if tip.is_latest else None
+        deleted = tip.deleted is not None
+        return Opened(head, head.commit.version, head.state, latest, highest, deleted=deleted)
 
     def _latest(self, head: Head) -> dict[Any, Any]:
         """Give what the latest round names: the head's own state, unless another was written after it."""

@@ -76,7 +76,7 @@ async def test_live_rounds_that_end_at_one_time_cost_one_fsync(tmp_path: Path, d
         assert [await session.state() for session in sessions] == [{"n": 1}] * TASKS
 
 
-@pytest.mark.parametrize("kind", ["saves", "updates", "notes"])
+@pytest.mark.parametrize("kind", WAVES)
 @in_loop
 async def test_commits_to_one_session_that_wait_at_one_time_cost_one_fsync(
     tmp_path: Path, disk: FaultyDisk, proved: Proofs, kind: str
@@ -86,9 +86,10 @@ async def test_commits_to_one_session_that_wait_at_one_time_cost_one_fsync(
         await session.save({"n": 0})
         for wave in range(3):
             disk.forget()
-            await asyncio.gather(*(WAVES[kind](session, wave * TASKS + number) for number in range(TASKS)))
+            numbers = range(wave * TASKS + 1, (wave + 1) * TASKS + 1)
+            await asyncio.gather(*(WAVES[kind](session, number) for number in numbers))
             assert disk.fsyncs == {"a.db-wal": 1}
-        last = {"saves": 3 * TASKS - 1, "updates": 3 * TASKS, "notes": 0}[kind]
+        last = 0 if kind == "notes" else 3 * TASKS
         assert await session.state() == {"n": last}, "in the order in which they were asked for"
         assert (await store.verify()).ok
     proved("one fsync", 3 * TASKS)
@@ -170,6 +171,37 @@ async def test_commits_are_made_in_the_order_in_which_they_were_asked_for(tmp_pa
         ]
         [note] = [note async for note in session.notes()]
         assert note.seq == 5
+
+
+@in_loop
+async def test_rounds_with_numbers_that_wait_together_are_the_latest_only_if_they_are_the_highest(
+    tmp_path: Path,
+) -> None:
+    async with aio.StateStore(tmp_path / "a.db", durability="normal") as store:
+        session = store.session("u")
+        await session.save({"n": 10}, round_id=5)
+        await asyncio.gather(
+            session.update(count),
+            session.update(count),
+            session.save({"n": 100}, round_id=6),
+            session.update(count),
+            session.save({"n": 200}, round_id=2),
+            session.update(count),
+            session.save({"n": 20}, round_id=9),
+            session.update(count),
+            session.save({"n": 30}, round_id=10),
+            session.update(count),
+        )
+        assert {turn.id: state["n"] async for turn, state in session.replay()} == {
+            2: 200,
+            5: 10,
+            6: 100,
+            7: 12,
+            8: 13,
+            9: 20,
+            10: 30,
+            11: 31,
+        }
 
 
 @in_loop
