@@ -38,8 +38,10 @@ class _Life:
     turns: Turns = field(default_factory=Turns)
     """Whose reply it is."""
     rounds: Turns = field(default_factory=Turns)
-    """Whose changes are collected: a reply's, or an observation's."""
+    """Whose changes are collected, as long as the agent is not bound; then the binding has such turns."""
     reply: Reply | None = None
+    observing: asyncio.AbstractEventLoop | None = None
+    """Where changes are collected for an observation."""
     abandoned: bool = False
     """Whether a reply was left in an event loop that was closed, and is still to be marked."""
 
@@ -50,6 +52,10 @@ class Agent(Speaking, Hooked, Recording):
     `await agent(...)` gives a reply. If the agent is bound to a session, one reply is one round: its notes
     are journaled at once, its changes of state when it ends. An agent belongs to one event loop at a time;
     what a reply did in one that was closed before its end is taken back when the agent is used again.
+
+    Agents in one bound tree of modules reply one after the other, whatever their `concurrent_replies`. If
+    the reply of one calls another of them, what that one does is part of the same round: it is committed
+    with it, or taken back, and the inner reply has its own notes, the last of them `reply.returned`.
 
     Args:
         concurrent_replies: whether a call while the agent replies is refused, or waits for its turn.
@@ -114,14 +120,15 @@ class Agent(Speaking, Hooked, Recording):
             raise AgentBusyError(f"{self!r}: it is giving reply {self._reply_id!r}")
         turn = await life.turns.take()
         try:
-            collecting = await life.rounds.take()
+            rounds = Turns() if self._outer_reply() else self._rounds()
+            collecting = await rounds.take()
             try:
                 await self._mark_abandoned()
                 reply, before = self._begin_reply(), REPLIES.get()
                 REPLIES.set((*(other for other in before if other.phase is not Phase.OVER), reply))
                 try:
                     message = await self._conclude(reply, args, kwargs)
-                    life.rounds.give(collecting)
+                    rounds.give(collecting)
                     if message is not None:
                         await self._broadcast(message)
                     return message
@@ -129,25 +136,42 @@ class Agent(Speaking, Hooked, Recording):
                     REPLIES.set(before)
                     self._end_reply(reply)
             finally:
-                life.rounds.give(collecting)
+                rounds.give(collecting)
         finally:
             life.turns.give(turn)
+
+    def _rounds(self) -> Turns:
+        """Give whose turn it is to have changes collected, in the tree if there is one."""
+        binding = inside(self).binding
+        return self._life.rounds if binding is None else binding.turns
+
+    def _outer_reply(self) -> Reply | None:
+        """Give the reply of another agent of the bound tree that the caller is part of."""
+        binding = inside(self).binding
+        if binding is None:
+            return None
+        return next((reply for reply in reversed(REPLIES.get()) if reply.gathers_for(binding)), None)
 
     def _begin_reply(self) -> Reply:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError(f"{self!r}: a reply needs a task of asyncio")
-        reply = Reply(self, self._life.new_id(), task)
+        reply = Reply(self, self._life.new_id(), task, outer=self._outer_reply())
         self._life.reply, self._reply_id, self._reply_task = reply, reply.id, task
         return reply
 
     async def _mark_abandoned(self) -> None:
         """Mark replies that were left in event loops that ended."""
         self._clear()
-        if self._life.abandoned and self.bound is not None:
-            await self._landed()
+        if self.bound is None or self._outer_reply() is not None:  # which is not over itself
+            self._life.abandoned = False
+            return
+        agents = self._agents()
+        if any([agent._is_abandoned() for agent in agents]):  # noqa: SLF001, C419 - all are asked, and agents too
+            await self._catch_up()
             mark_unfinished(self.bound)
-        self._life.abandoned = False
+        for agent in agents:
+            agent._is_marked()  # noqa: SLF001 - the same
 
     def _end_reply(self, reply: Reply) -> None:
         if self._life.reply is reply:
@@ -157,7 +181,10 @@ class Agent(Speaking, Hooked, Recording):
         reply.phase = Phase.OVER
 
     def _clear(self) -> None:
-        """Give up a reply of an event loop that was closed."""
+        """Give up what the agent did in an event loop that was closed."""
+        if self._life.observing is not None and self._life.observing.is_closed():
+            self._life.observing, self._life.abandoned = None, True
+            self._discard()
         reply = self._life.reply
         if reply is not None and reply.task.get_loop().is_closed():
             self._abandon(reply)
@@ -168,6 +195,7 @@ class Agent(Speaking, Hooked, Recording):
         reply.phase = Phase.OVER
         self._life.abandoned = True
         if reply.collects:
+            reply.collects = False
             self._discard()
 
     async def _conclude(self, reply: Reply, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -233,12 +261,16 @@ class Agent(Speaking, Hooked, Recording):
         return message
 
     async def _journaled(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do a part of a reply's record, which is not to be left half-done."""
+        """Journal what is not to be left half-done."""
         try:
             await self._whole(work)
+        except GeneratorExit:
+            self._life.abandoned = True
+            raise
         except CutOff:  # it may lack its end, then
             self._life.abandoned = True
-            self._discard()
+            if self._life.reply is None or self._life.reply.outer is None:
+                self._discard()
             raise
 
     async def interrupt(self, msg: Any = None) -> None:
@@ -265,11 +297,17 @@ class Agent(Speaking, Hooked, Recording):
         """
         self._idle("bound")
         super().bind(session, load=load)
-        try:
-            mark_unfinished(self._binding().session)
-        except BaseException:
-            super().unbind()
-            raise
+
+    def _begin(self, session: Session) -> None:
+        self._clear()
+        mark_unfinished(session)
+        self._is_marked()
+
+    def _is_abandoned(self) -> bool:
+        self._clear()
+        return self._life.abandoned
+
+    def _is_marked(self) -> None:
         self._life.abandoned = False
 
     def unbind(self) -> None:
@@ -282,7 +320,7 @@ class Agent(Speaking, Hooked, Recording):
         super().unbind()
 
     def _idle(self, what: str) -> None:
-        if not self._life.rounds.free:
+        if not self._rounds().free:
             raise AgentBusyError(f"{self!r} can't be {what} while it replies or observes")
         self._clear()
 
@@ -303,21 +341,28 @@ class Agent(Speaking, Hooked, Recording):
     async def _surrounded(self, method: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """Make what a bound agent observes one round, unless it is part of a reply's."""
         self._clear()
-        replying = self._life.reply is not None and self._life.reply.interruptible
-        if method != "observe" or self.bound is None or replying:
+        binding, reply = inside(self).binding, self._life.reply
+        replying = binding is not None and reply is not None and reply.gathers_for(binding)
+        if method != "observe" or binding is None or replying or self._outer_reply() is not None:
             return await call()
-        collecting = await self._life.rounds.take()
+        rounds, loop = self._rounds(), asyncio.get_running_loop()
+        collecting = await rounds.take()
         try:
+            await self._mark_abandoned()
             self._collect()
+            self._life.observing = loop
             try:
                 result = await call()
             except BaseException:
-                self._discard()
+                if self._life.observing is loop:  # it is not if the loop was closed, and all taken back
+                    self._discard()
                 raise
-            await self._whole(self._commit("observe", if_changed=True))
+            await self._journaled(self._commit("observe", if_changed=True))
             return result
         finally:
-            self._life.rounds.give(collecting)
+            if self._life.observing is loop:
+                self._life.observing = None
+            rounds.give(collecting)
 
     def _own_reply(self) -> Reply | None:
         """Give the reply that the caller is part of."""

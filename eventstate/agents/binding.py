@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from eventstate.agents.link import STALE, Link
 from eventstate.agents.listeners import tell
@@ -24,16 +24,24 @@ if TYPE_CHECKING:
     from eventstate.history import Round
 
 
+class _Flight(NamedTuple):
+    """A commit on its way, and what takes it back."""
+
+    loop: asyncio.AbstractEventLoop
+    undo: list[Callable[[], None]]
+    back: list[Callable[[], None]]
+
+
 class Binding(Link):
     """Hears of each change in a tree of modules, and commits it, at once or together with others.
 
-    Whatever fails leaves modules and journal as they were.
+    Whatever fails leaves modules and journal as they were. If an event loop is closed while a commit is on
+    its way, the session may be further on than the modules: `reload` brings them to it.
     """
 
-    _flying = False
-    """Whether a commit is on its way."""
+    _flight: _Flight | None = None
     _stirred = False
-    """Whether something was changed meanwhile."""
+    """Whether something was changed since it began."""
 
     # What modules tell
 
@@ -80,15 +88,8 @@ class Binding(Link):
 
     def load(self, plan: Plan) -> None:
         """Carry a plan out, as one commit."""
-        undo: list[Callable[[], None]] = []
         with self._unheard():
-            try:
-                plan.apply(undo)
-            except BaseException:
-                for step in reversed(undo):
-                    step()
-                raise
-        self._undo += undo
+            self._undo += plan.apply()
         self._dirty = True
         self.changed("load")
 
@@ -158,18 +159,19 @@ class Binding(Link):
             edits = [Edit(path, op, self.codec.copy(value)) for path, op, value in self.edits()]
             news = self._news()
         back: list[Callable[[], None]] = []
-        undo = self._undo
+        flight = _Flight(asyncio.get_running_loop(), self._undo, back)
         gone = self._accept(back)
-        self._flying, self._stirred, self.collecting = True, False, True
+        self._flight, self._stirred, self.collecting = flight, False, True
         try:
             turn, cancelled = await _landed(self.aio.write(kind, checked, self.version, edits))
         except BaseException:
-            self._fall_back(undo, back)
+            if self._flight is flight:  # it is not if the loop was closed, and somebody saw that first
+                self._fall_back(flight)
             raise
         if edits and turn.version <= self.version:
-            self._fall_back(undo, back)
+            self._fall_back(flight)
             return turn
-        self._flying = self.collecting = False
+        self._flight, self.collecting = None, False
         self._written(turn)
         self._let_go(gone)
         tell(news)
@@ -179,11 +181,11 @@ class Binding(Link):
             raise cancelled
         return turn
 
-    def _fall_back(self, undo: list[Callable[[], None]], back: list[Callable[[], None]]) -> None:
+    def _fall_back(self, flight: _Flight) -> None:
         """Discard what was on its way, and what came after it."""
-        self._flying = False
-        self._undo = undo + self._undo
-        for step in reversed(back):
+        self._flight = None
+        self._undo = flight.undo + self._undo
+        for step in reversed(flight.back):
             step()
         self.discard()
 
@@ -192,7 +194,7 @@ class Binding(Link):
 
         References to containers that were taken before refuse to be changed after it.
         """
-        self._check_landed("discarded")
+        self._check_landed("discarded")  # which may discard it all itself
         self.collecting = False
         self._take_back()
         self._hand_out()
@@ -254,12 +256,18 @@ class Binding(Link):
         return checked
 
     def _check_over(self, what: str) -> None:
+        if self._flight is not None:
+            self._check_landed(what)
         if self.collecting:
             raise InvalidStateError(f"{self.session!r}: the module can't be {what} while a round is open")
 
     def _check_landed(self, what: str) -> None:
-        if self._flying:
+        flight = self._flight
+        if flight is None:
+            return
+        if not flight.loop.is_closed():
             raise InvalidStateError(f"{self.session!r}: nothing can be {what} while a commit is on its way")
+        self._fall_back(flight)
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

@@ -63,6 +63,9 @@ class Hooked:
     class, and these before those of the classes that it is made of.
     """
 
+    supported_hook_types: ClassVar[list[str]] = list(HOOK_TYPES)
+    """What a hook may be called before or after, or `finally_`, whatever happens."""
+
     _eventstate_class_hooks: ClassVar[dict[str, dict[str, Hook]]] = {}
     """Those of this very class."""
 

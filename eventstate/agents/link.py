@@ -11,8 +11,9 @@ from eventstate.agents.loading import Plan
 from eventstate.agents.news import check_changed, news_of
 from eventstate.agents.shape import Modular, inside
 from eventstate.agents.tree import Tree, bring, release
+from eventstate.agents.turns import Turns
 from eventstate.commits import CommitOptions
-from eventstate.errors import InvalidStateError
+from eventstate.errors import AttributeNotFoundError, InvalidStateError
 from eventstate.session import Session
 from eventstate.values.live import LiveState
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from eventstate.history import Round
     from eventstate.values.delta import Edit
     from eventstate.values.paths import Path
+    from eventstate.writer import Opened
 
 STALE: Final = (
     "what this was a part of was taken back, or is bound no more: take the attribute anew from its module"
@@ -43,6 +45,7 @@ class Link:
         codec: the store's.
         version: the version that the committed state has.
         collecting: whether changes wait to be committed together.
+        turns: whose reply or observation it is, of the agents in the tree, that changes are collected for.
     """
 
     def __init__(self, root: Modular, session: Any) -> None:
@@ -57,6 +60,7 @@ class Link:
         self.codec = plain._journal.codec
         self.version = 0
         self.collecting = False
+        self.turns = Turns()
         self._undo: list[Callable[[], None]] = []  # takes back what the live state knows nothing of
         self._dirty = False  # whether modules or containers came or went
         self._quiet = False  # whether changes of the live state are the link's own
@@ -92,13 +96,12 @@ class Link:
             self._take_back()
             self._hand_out()
         before = self._live, self._committed, self._tree, self.version
-        self.version, state = self._newest()
+        state, erased = self._newest()
         kind = "migrate" if load and state is not None else "save"
         self._committed = {} if state is None else state
         try:
             if kind == "migrate":
-                plan = Plan(self.root, state, strict=False, exact=True, codec=self.codec)
-                plan.apply(self._undo)
+                self._undo += self._plan(state, erased=begun and erased).apply()
             self._live = LiveState(self._committed, self.codec, self.changed)
             self._dirty = True
             edits = self.edits()
@@ -114,15 +117,43 @@ class Link:
             raise
         tell(news)
 
-    def _newest(self) -> tuple[int, Any]:
-        """Give the branch's version and its latest state, which is `None` if there is none."""
+    def _newest(self) -> tuple[Any, bool]:
+        """Go to the branch's newest version; give its latest state, which is `None` if there is none.
+
+        The other is whether something was erased from it since the version before.
+        """
         writer = self.session._writer
         opened = writer.open()
         try:
+            erased = self._has_erased(opened)
             named = opened.head is not None and not opened.deleted and self.session.latest is not None
-            return opened.version, self.codec.copy(opened.latest) if named else None
+            self.version = opened.version
+            return self.codec.copy(opened.latest) if named else None, erased
         finally:
             writer.close(opened)
+
+    def _plan(self, state: Any, *, erased: bool) -> Plan:
+        """Plan to load a state; after an erasure all has to be in it: what is not may be what was erased.
+
+        Raises:
+            InvalidStateError: it can't be loaded.
+        """
+        try:
+            return Plan(self.root, state, strict=erased, exact=True, codec=self.codec)
+        except AttributeNotFoundError as error:
+            raise InvalidStateError(
+                f"{error.args[0]}, and something was erased:"
+                " unbind the module, give the attribute another value, bind it again"
+            ) from error
+
+    def _has_erased(self, opened: Opened) -> bool:
+        """Say whether something was erased from the branch since the committed state was read."""
+        head = opened.head
+        return (
+            head is not None
+            and 0 < self.version < opened.version
+            and self.session._journal.reader.erased(head.branch, self.version, opened.version)
+        )
 
     def edits(self) -> list[Edit]:
         """Give what leads from the committed state to the modules' present one.

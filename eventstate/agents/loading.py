@@ -74,20 +74,27 @@ class Plan:
         """The attributes that are assigned, or in which something is."""
         return self._touched.values()
 
-    def apply(self, undo: list[Callable[[], None]]) -> None:
-        """Assign it all, behind the backs of validators, listeners and bindings.
+    def apply(self) -> list[Callable[[], None]]:
+        """Assign it all, or nothing, behind the backs of validators, listeners and bindings.
 
-        Args:
-            undo: gets what takes it back, the last one first.
+        Returns:
+            What takes it back, the last one first.
         """
-        for owner, slot, value in self.steps:
-            if slot is None:
-                undo.append(functools.partial(owner.load_state_dict, owner.state_dict()))
-                owner.load_state_dict(value)
-            elif isinstance(owner, Modular):
-                put(owner, slot, value, undo)
-            else:
-                _put_element(owner, slot, value, undo)
+        undo: list[Callable[[], None]] = []
+        try:
+            for owner, slot, value in self.steps:
+                if slot is None:
+                    undo.append(functools.partial(owner.load_state_dict, owner.state_dict()))
+                    owner.load_state_dict(value)
+                elif isinstance(owner, Modular):
+                    put(owner, slot, value, undo)
+                else:
+                    _put_element(owner, slot, value, undo)
+        except BaseException:
+            for step in reversed(undo):
+                step()
+            raise
+        return undo
 
     def _module(self, module: Modular, state: Any, path: Path, *, top: bool = False) -> None:
         if not isinstance(state, dict):

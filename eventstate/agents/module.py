@@ -24,6 +24,7 @@ from eventstate.agents.shape import (
     nested,
     own_copy,
     validate,
+    walk,
 )
 from eventstate.agents.tree import loose
 from eventstate.errors import InvalidStateError
@@ -168,7 +169,8 @@ class StateModule(Modular):
         """Let `validator` say whether a value may be the attribute's.
 
         It is asked when the attribute is assigned, loaded and saved, and, once the module is bound, after
-        changes inside it, which are taken back if it gives something false or raises.
+        changes inside it, which are taken back if it gives something false or raises. It may not assign
+        the attribute itself.
 
         Raises:
             AttributeError: the attribute is no part of the state.
@@ -213,14 +215,8 @@ class StateModule(Modular):
         if binding is not None:
             binding.load(plan)
             return
-        undo: list[Callable[[], None]] = []
         with listeners.watching(plan.touched):
-            try:
-                plan.apply(undo)
-            except BaseException:
-                for step in reversed(undo):
-                    step()
-                raise
+            plan.apply()
 
     # Versions
 
@@ -285,7 +281,8 @@ class StateModule(Modular):
     def bind(self, session: Any, *, load: bool = True) -> None:
         """Journal each change from now on; the state that the session has is loaded, or else this one saved.
 
-        What a migration, or attributes that are missing there, make of it is journaled as a round.
+        What a migration, or attributes that are missing there, make of it is journaled as a round. If there
+        are agents in the module, their replies that never came to an end are marked; see `Agent.bind`.
 
         Args:
             session: an `eventstate.Session` or `eventstate.aio.Session` without a model; with the latter,
@@ -301,7 +298,18 @@ class StateModule(Modular):
             raise InvalidStateError(f"{type(self).__name__} is bound already, to {own.binding.session!r}")
         if type(self).own_state:
             raise TypeError(f"{type(self).__name__} has a state_dict of its own: it can't be bound by itself")
-        Binding(self, session).take(load=load)
+        binding = Binding(self, session)
+        binding.take(load=load)
+        try:
+            for _, member in list(walk(self)):
+                if isinstance(member, StateModule):
+                    member._begin(binding.session)  # noqa: SLF001 - a module, too
+        except BaseException:
+            binding.end()
+            raise
+
+    def _begin(self, session: Session) -> None:
+        """Do what has to be done when the module was bound, alone or in a tree."""
 
     def unbind(self) -> None:
         """Journal nothing more; containers become plain copies.
@@ -332,7 +340,8 @@ class StateModule(Modular):
         """Take the session's newest state, as after a `ConflictError`.
 
         Raises:
-            InvalidStateError: a round is open, or the state can't be loaded; nothing has changed.
+            InvalidStateError: a round is open, or the state can't be loaded, or something was erased and an
+                attribute is not there any more, which would be written anew; nothing has changed.
         """
         self._root("reload").reload()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from eventstate.agents.module import StateModule
 from eventstate.agents.replies import Reply, Unfinished, find_unfinished, storable
-from eventstate.agents.shape import inside
+from eventstate.agents.shape import inside, walk
 from eventstate.agents.streaming import CutOff, finished
 from eventstate.errors import ConflictError, EventStateError, UnsupportedValueError
 
@@ -117,15 +117,27 @@ class Recording(StateModule):
     def _new_id(self) -> str:
         raise NotImplementedError
 
+    def _is_abandoned(self) -> bool:
+        """Give up a reply of an event loop that was closed; say whether one is still to be marked."""
+        raise NotImplementedError
+
+    def _is_marked(self) -> None:
+        """Take note that what was abandoned was marked."""
+        raise NotImplementedError
+
     def unfinished(self) -> list[Unfinished]:
         """List the replies without an end since the last one whose changes were committed, with their notes.
 
-        The one that is being given is not among them.
+        Those that are being given in the bound tree of modules are not among them.
         """
         if self.bound is None:
             return []
-        now = self._own_reply()
-        return [left for left in find_unfinished(self.bound) if now is None or left.reply_id != now.id]
+        now = {reply.id for agent in self._agents() if (reply := agent._own_reply()) is not None}
+        return [left for left in find_unfinished(self.bound) if left.reply_id not in now]
+
+    def _agents(self) -> list[Recording]:
+        """List the agents in the bound tree of modules."""
+        return [member for _, member in walk(self._binding().root) if isinstance(member, Recording)]
 
     async def note(self, name: str, data: Any = None) -> None:
         """Journal a fact at once, under the id of the reply; nothing if the agent is not bound.
@@ -192,11 +204,12 @@ class Recording(StateModule):
         ]
         return names[-1:] == ["tool.called"]
 
-    async def _landed(self) -> None:
-        """Let what is on its way to the file arrive there, whoever waits for it or does not any more."""
-        aio = self._binding().aio
-        if aio is not None:
-            await aio.version  # which is read in the thread that writes
+    async def _catch_up(self) -> None:
+        """Take the session's state once all has arrived that is on its way to the file, awaited or not."""
+        binding = self._binding()
+        if binding.aio is not None:
+            await binding.aio.version  # which is read in the thread that writes
+        binding.take(load=True)
 
     def _collect(self) -> None:
         self._binding().begin()
@@ -210,8 +223,7 @@ class Recording(StateModule):
             self._discard()
             if isinstance(error, _MOVED):
                 try:
-                    await self._landed()
-                    self._binding().take(load=True)
+                    await self._catch_up()
                 except EventStateError as failure:
                     error.add_note(f"the session's state could not be loaded: {failure}")
             raise

@@ -9,10 +9,12 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from eventstate.agents.shape import inside
 from eventstate.errors import EventStateError
 
 if TYPE_CHECKING:
     from eventstate.agents.agent import Agent
+    from eventstate.agents.binding import Binding
     from eventstate.agents.recording import ToolCall
     from eventstate.history import Note, Round
     from eventstate.session import Session
@@ -21,7 +23,7 @@ By: TypeAlias = Literal["interrupt", "cancel", "inside"]
 """Who ended a reply: `Agent.interrupt`, another canceller of its task, or something that it awaited."""
 
 _COMMITTED: Final = frozenset({"reply", "interrupted", "failed"})
-_ENDED: Final = frozenset({"reply.interrupted", "reply.failed"})
+_ENDED: Final = frozenset({"reply.interrupted", "reply.failed", "reply.returned"})
 _CALL_ENDED: Final = frozenset({"tool.returned", "tool.failed", "tool.interrupted", "tool.unfinished"})
 
 
@@ -46,6 +48,8 @@ class Reply:
     phase: Phase = Phase.REPLYING
     calls: dict[str, ToolCall] = field(default_factory=dict)
     """Tools that have not returned."""
+    outer: Reply | None = None
+    """That of another agent of the bound tree, of which this one is a part."""
     collects: bool = False
     """Whether changes are collected for it."""
     _interrupts: int = 0
@@ -62,6 +66,14 @@ class Reply:
             self.phase in (Phase.REPLYING, Phase.HANDLING)
             and not self.task.done()
             and not self.task.get_loop().is_closed()
+        )
+
+    def gathers_for(self, binding: Binding) -> bool:
+        """Say whether changes of that tree belong to this reply, or to one that it is part of."""
+        return (
+            self.phase in (Phase.REPLYING, Phase.HANDLING)
+            and (self.collects or self.outer is not None)
+            and inside(self.agent).binding is binding
         )
 
     @property
@@ -141,8 +153,11 @@ class Record:
         """
         if self._agent.bound is None:
             return
-        self._agent._collect()
-        self._reply.collects = True
+        if self._reply.outer is None:
+            self._agent._collect()
+            self._reply.collects = True
+        else:
+            self._data["within"] = self._reply.outer.id
         if await self._agent._known(self._reply.id):
             raise ValueError(f"{self._agent!r}: there was a reply {self._reply.id!r} before")
         await self._agent._write("reply.started", self._data)
@@ -150,29 +165,29 @@ class Record:
 
     async def commit(self, kind: str = "reply") -> None:
         """Make the changes one commit; if it can't be made, they are taken back, and the reply failed."""
-        if self._agent.bound is None:
+        if not self.begun:
             return
         try:
             await self._end_calls()
             await self._commit(kind)
-        except asyncio.CancelledError:  # the event loop ends: perhaps it was made
+        except (asyncio.CancelledError, GeneratorExit):  # the event loop ends: perhaps it was made
             raise
         except BaseException as error:
-            self._agent._discard()
+            self._discard()
             await self._note_failure(error)
             raise
 
     async def interrupted(self, by: By, *, keep: bool) -> None:
         """Note that the reply was interrupted; its changes are kept or taken back."""
-        if self._agent.bound is None:
+        if not self.begun:
             return
         if not keep:
-            self._agent._discard()
+            self._discard()
         try:
             await self._end_calls()
             await self._agent._write("reply.interrupted", {**self._data, "by": by})
         except BaseException:
-            self._agent._discard()
+            self._discard()
             raise
         if keep:
             await self.commit("interrupted")
@@ -181,8 +196,8 @@ class Record:
         """Note an error; the changes are taken back, or kept if that was asked for."""
         if self._agent.bound is None:
             return
-        if self._reply.collects and not (self._keep and self.begun):
-            self._agent._discard()
+        if not (self._keep and self.begun):
+            self._discard()
         if not self.begun:  # there is nothing to mark
             return
         await self._note_failure(error)
@@ -190,14 +205,22 @@ class Record:
             try:
                 await self._commit("failed")
             except EventStateError as failure:
-                self._agent._discard()
+                self._discard()
                 error.add_note(f"what was done could not be kept: {failure}")
             except BaseException:
-                self._agent._discard()
+                self._discard()
                 raise
 
     async def _commit(self, kind: str) -> None:
-        await self._agent._commit(kind, commit_id=self._reply.id, metadata=dict(self._data))
+        if self._reply.outer is None:
+            await self._agent._commit(kind, commit_id=self._reply.id, metadata=dict(self._data))
+        elif kind == "reply":
+            await self._agent._write("reply.returned", self._data)
+
+    def _discard(self) -> None:
+        """Take back what was collected, unless it is another reply's too."""
+        if self._reply.collects:
+            self._agent._discard()
 
     async def _note_failure(self, error: BaseException) -> None:
         try:

@@ -43,6 +43,8 @@ class Inside:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     validators: dict[str, list[Callable[[Any], object]]] = field(default_factory=dict)
     listeners: dict[str, list[Callable[[str, Any, Any], object]]] = field(default_factory=dict)
+    checking: set[str] = field(default_factory=set)
+    """Names of which the validators are being asked."""
     binding: Binding | None = None
     node: LiveDict | None = None
     """Where its state stands in that of the bound tree."""
@@ -193,15 +195,24 @@ def validate(module: Modular, name: str, value: Any, path: Path) -> None:
     """Ask an attribute's validators.
 
     Raises:
-        InvalidStateError: one of them gave something false, or raised.
+        InvalidStateError: one of them gave something false, raised, or assigned the attribute anew.
     """
-    for check in inside(module).validators.get(name, ()):
-        try:
-            accepted = check(codec_of(module).copy(value) if isinstance(value, Node) else value)
-        except Exception as error:
-            raise InvalidStateError(f"{show(path)}: refused by its validator: {error!r}") from error
-        if not accepted:
-            raise InvalidStateError(f"{show(path)}: refused by its validator")
+    own = inside(module)
+    if not own.validators.get(name):
+        return
+    if name in own.checking:
+        raise InvalidStateError(f"{show(path)}: assigned by its own validator")
+    own.checking.add(name)
+    try:
+        for check in own.validators[name]:
+            try:
+                accepted = check(codec_of(module).copy(value) if isinstance(value, Node) else value)
+            except Exception as error:
+                raise InvalidStateError(f"{show(path)}: refused by its validator: {error!r}") from error
+            if not accepted:
+                raise InvalidStateError(f"{show(path)}: refused by its validator")
+    finally:
+        own.checking.discard(name)
 
 
 def dump(module: Modular, path: Path = (), above: tuple[Modular, ...] = ()) -> dict[str, Any]:

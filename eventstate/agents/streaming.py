@@ -97,8 +97,8 @@ async def stream_printing_messages(
     agents: Sequence[Agent],
     coroutine_task: Coroutine[Any, Any, Any],
     queue: asyncio.Queue[Any] | None = None,
-    *,
-    yield_speech: bool = False,
+    end_signal: str = "[END]",
+    yield_speech: bool = False,  # noqa: FBT001, FBT002 - the original's
 ) -> AsyncGenerator[tuple[Any, ...], None]:
     """Do something, and give what agents print meanwhile, in the order of printing.
 
@@ -109,6 +109,7 @@ async def stream_printing_messages(
         agents: whose messages.
         coroutine_task: what to do, such as `agent(message)`.
         queue: through which the messages come; one with room for 100 if `None`.
+        end_signal: a text that closes the stream early when somebody puts it into the queue.
         yield_speech: whether to give the speech too.
 
     Yields:
@@ -125,7 +126,9 @@ async def stream_printing_messages(
     whole = False
     try:
         while (printed := await _next(source, task)) is not None:
-            yield printed if yield_speech else printed[:2]
+            if isinstance(printed, str) and printed == end_signal:
+                return
+            yield tuple(printed if yield_speech else printed[:2])
         whole = True
     finally:
         for agent, earlier in before:
@@ -140,7 +143,7 @@ async def stream_printing_messages(
     task.result()
 
 
-async def _next(queue: asyncio.Queue[Any], task: asyncio.Future[Any]) -> tuple[Any, ...] | None:
+async def _next(queue: asyncio.Queue[Any], task: asyncio.Future[Any]) -> Any:
     """Take the next message from a queue; `None` when the task is done and nothing is left."""
     loop = asyncio.get_running_loop()
     while queue.empty():
@@ -157,11 +160,11 @@ async def _next(queue: asyncio.Queue[Any], task: asyncio.Future[Any]) -> tuple[A
             async with wait:
                 task.add_done_callback(wake)
                 try:
-                    return tuple(await queue.get())
+                    return await queue.get()
                 finally:
                     task.remove_done_callback(wake)
                     waiting.clear()  # it may be about to be called all the same
         except TimeoutError:
             if not wait.expired():
                 raise
-    return tuple(queue.get_nowait())
+    return queue.get_nowait()

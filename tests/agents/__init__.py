@@ -1,0 +1,1 @@
+"""Modules and agents: unbound, bound to sessions, interrupted, killed."""

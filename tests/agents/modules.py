@@ -40,6 +40,17 @@ class Worker(Open):
         self.register_state("count")
 
 
+class Plain(Open):
+    """Registers what it is given."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__()
+        for name, value in attributes.items():
+            setattr(self, name, value)
+            if not isinstance(value, StateModule):
+                self.register_state(name)
+
+
 class Team(Open):
     """Something of everything: nested modules, lists and dicts of them, and values of all kinds."""
 

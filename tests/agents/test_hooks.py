@@ -296,3 +296,11 @@ def test_nothing_is_copied_where_there_are_no_hooks() -> None:
         assert (await Echo()(single))["msg"] is single
 
     run(main())
+
+
+def test_the_types_of_hooks_are_told_by_the_class_as_the_original_does() -> None:
+    agent = Echo()
+    original = {f"{when}_{what}" for when in ("pre", "post") for what in ("reply", "print", "observe")}
+    assert original <= set(Agent.supported_hook_types)
+    for hook_type in Agent.supported_hook_types:
+        agent.register_instance_hook(hook_type, "h", print)

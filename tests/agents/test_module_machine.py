@@ -11,12 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from eventstate import ConflictError, StateStore
+from eventstate import StateStore
 from eventstate.agents.module import StateModule
 from eventstate.agents.shape import inside, walk
 from eventstate.errors import EventStateError
@@ -397,14 +396,3 @@ def test_the_machine_does_all_it_names() -> None:
                     continue
                 changed += packed(root.state_dict()) != before
         assert changed or name == "load_broken", name
-
-
-def test_two_writers_conflict() -> None:
-    with StateStore(":memory:") as store:
-        session = store.session("u")
-        root = Team()
-        root.bind(session)
-        session.update(lambda state: state.update(label="elsewhere"))
-        with pytest.raises(ConflictError):
-            root.label = "here"
-        assert root.label == "new"

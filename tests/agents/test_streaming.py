@@ -335,3 +335,20 @@ def test_an_interrupted_reply_streams_what_its_handling_prints() -> None:
         assert got == ["working", "sorry"]
 
     run(main())
+
+
+def test_a_stream_takes_the_originals_arguments_in_their_order_and_ends_at_its_signal() -> None:
+    async def main() -> None:
+        queue: asyncio.Queue[Any] = asyncio.Queue(10)
+
+        async def script(agent: Any) -> None:
+            await agent.print(said("hello"))
+            await queue.put("over")
+            await asyncio.Event().wait()
+
+        agent = Scripted(script)
+        heard = [item async for item in stream_printing_messages([agent], agent(), queue, "over", True)]  # noqa: FBT003 - as the original is called
+        assert heard == [(said("hello"), True, None)]
+        assert (len(agent.handled), agent.msg_queue) == (1, None)
+
+    run(main())

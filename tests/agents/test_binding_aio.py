@@ -1,0 +1,171 @@
+"""Modules bound to a session of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from eventstate import (
+    ConflictError,
+    InvalidStateError,
+    StateStore,
+    aio,
+)
+from eventstate.agents.shape import inside
+from tests.agents.bindings import agree
+from tests.agents.modules import Memory, Team, Worker
+from tests.stores import packed
+
+
+def test_a_module_bound_to_an_asyncio_session_commits_through_it() -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            session = store.session("u")
+            team = Team()
+            team.bind(session)
+            binding = inside(team).binding
+            assert binding is not None
+            team.label = "at once"
+            binding.begin()
+            team.notes.append(1)
+            lost = team.members.pop()
+            writing = asyncio.ensure_future(binding.acommit("reply", commit_id="one"))
+            await asyncio.sleep(0)
+            team.notes.append(2)
+            team.members.append(Worker(9))
+            with pytest.raises(InvalidStateError, match="on its way"):
+                binding.commit("other")
+            turn = await writing
+            assert (turn.kind, binding.collecting, lost.bound) == ("reply", False, None)
+            assert [turn.kind async for turn in session.rounds()] == ["save", "assign", "reply", "assign"]
+            assert packed(await session.state()) == packed(team.state_dict())
+
+    asyncio.run(main())
+
+
+def test_a_commit_that_fails_while_more_is_changed_takes_all_of_it_back() -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            session = store.session("u")
+            team = Team()
+            team.bind(session)
+            binding = inside(team).binding
+            assert binding is not None
+            before, members = packed(team.state_dict()), list(team.members)
+            session.plain.update(lambda state: state.update(label="there"))
+            binding.begin()
+            team.notes.append(1)
+            team.facts["k"]["x"] = 5
+            team.tags.add("y")
+            team.members.pop(0)
+            writing = asyncio.ensure_future(binding.acommit("reply"))
+            await asyncio.sleep(0)
+            team.notes.append(2)
+            team.members.append(Worker())
+            with pytest.raises(ConflictError):
+                await writing
+            assert packed(team.state_dict()) == before
+            assert list(team.members) == members
+            assert not binding.collecting
+            team.reload()
+            team.notes.append(3)
+            assert packed(await session.state()) == packed(team.state_dict())
+
+    asyncio.run(main())
+
+
+def test_what_is_changed_right_after_a_commit_began_is_not_in_it() -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            session = store.session("u")
+            memory = Memory()
+            memory.bind(session)
+            binding = inside(memory).binding
+            assert binding is not None
+            binding.begin()
+            memory.content.append({"n": 1})
+
+            async def change() -> None:
+                memory.content[0]["n"] = 2
+
+            await asyncio.gather(binding.acommit("reply"), change())
+            states = [state["content"] async for _, state in session.replay()]
+            assert states == [[], [{"n": 1}], [{"n": 2}]]
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_commit_is_brought_to_its_end_first() -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            session = store.session("u")
+            team = Team()
+            team.bind(session)
+            binding = inside(team).binding
+            assert binding is not None
+            binding.begin()
+            team.label = "kept"
+            writing = asyncio.ensure_future(binding.acommit("reply"))
+            await asyncio.sleep(0)
+            writing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            assert (await session.state())["label"] == team.label == "kept"
+            team.label = "next"
+            assert packed(await session.state()) == packed(team.state_dict())
+
+    asyncio.run(main())
+
+
+def test_an_asyncio_commit_with_a_commit_id_that_was_used_changes_nothing() -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            team = Team()
+            team.bind(store.session("u"))
+            binding = inside(team).binding
+            assert binding is not None
+            for label in ("a", "b"):
+                binding.begin()
+                team.label = label
+                await binding.acommit("reply", commit_id="once")
+            assert team.label == "a"
+            assert agree(team)
+
+    asyncio.run(main())
+
+
+def test_a_commit_whose_loop_was_closed_is_taken_back_once_and_the_module_goes_on() -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    with StateStore(":memory:") as store:
+        over = aio.StateStore.over(store)
+        session = over.session("u")
+        team = Team()
+        team.bind(session)
+        binding = inside(team).binding
+        assert binding is not None
+        loop = asyncio.new_event_loop()
+        with mock.patch.object(session, "write", never):
+            binding.begin()
+            team.notes.append("lost")
+            commit = binding.acommit("reply")
+            task = loop.create_task(commit)
+            loop.run_until_complete(asyncio.sleep(0))
+            for each in asyncio.all_tasks(loop):
+                each._log_destroy_pending = False  # type: ignore[attr-defined]
+            loop.close()
+        binding.discard()
+        team.notes.append("kept")
+        assert packed(store.session("u").state()) == packed(team.state_dict())
+        del task, each
+        commit.close()
+        gc.collect()
+        team.label = "on"
+        assert packed(store.session("u").state()) == packed(team.state_dict())
+        assert team.notes[-1] == "kept"
+        asyncio.run(over.close())
