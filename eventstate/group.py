@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
-from eventstate.errors import ConflictError, CorruptJournalError
+from eventstate.errors import ConflictError, CorruptJournalError, InvalidStateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ _MAX_PAUSE: Final = 0.05
 class Line:
     """A branch while commits are planned on it: the state, as the ones before leave it."""
 
-    __slots__ = ("_last", "_owner", "ahead", "closed", "noted", "opened", "planned", "queued")
+    __slots__ = ("_last", "_owner", "_tried", "ahead", "closed", "noted", "opened", "planned", "queued")
 
     def __init__(self) -> None:
         self.opened: Opened | None = None
@@ -52,6 +52,7 @@ class Line:
         """Whether the state has more in it than the file."""
         self._owner: Writer | None = None
         self._last: Draft | None = None
+        self._tried: Draft | None = None
 
     @property
     def changing(self) -> bool:
@@ -66,7 +67,8 @@ class Line:
         elif self._last is not None:
             if self.opened.head is None:  # the session comes into being with the one before
                 return None
-            writer.journal.bring(self.opened.head, self._last)
+            if not self.has_tried(self._last):
+                writer.journal.bring(self.opened.head, self._last)
             self.opened.latest = self.opened.state
             self.opened.highest = self._named(self._last, self.opened.highest)
             self.opened.version += len(self._last.events)
@@ -88,6 +90,27 @@ class Line:
         # Whether a round that was given a number becomes the latest may be for the file to tell.
         highest = None if self.opened is None else self.opened.highest
         self.closed = draft.round is not None and self._named(draft, highest) is None
+
+    def try_out(self, draft: Draft, writer: Writer) -> None:
+        """Fold a draft into the state before it is written, since nobody knows that it fits.
+
+        Raises:
+            InvalidStateError: it does not.
+        """
+        if self.opened is None:
+            return
+        self._tried, self.ahead = draft, self.opened.head is not None
+        try:
+            if self.opened.head is not None:
+                writer.journal.bring(self.opened.head, draft)
+            else:
+                writer.journal.fold(draft, {})
+        except CorruptJournalError as error:
+            raise InvalidStateError(f"{writer.title}: edits that do not fit the state: {error}") from error
+
+    def has_tried(self, draft: Draft) -> bool:
+        """Say whether a draft is in the state already, though not in the file."""
+        return self._tried is draft
 
     def add_note(self, writer: Writer) -> None:
         """Take note of a commit that leaves the state as it is."""
@@ -157,7 +180,8 @@ class Attempt(Job):
         kind: of the commit.
         options: of the commit.
         make: gets the newest state.
-        reading: whether `make` also reads the branch's changes in the file, so that all have to be there.
+        given: whether `make` gives edits of somebody else's, which may not fit, and looks in the file for
+            changes that came after them, so that all of the branch's have to be there.
     """
 
     def __init__(
@@ -167,20 +191,20 @@ class Attempt(Job):
         options: CommitOptions,
         make: Callable[[Opened], list[Edit]],
         *,
-        reading: bool = False,
+        given: bool = False,
     ) -> None:
         super().__init__(writer)
         self._kind = kind
         self._options = options
         self._make = make
-        self._reading = reading
+        self._given = given
         self._seen = self._epoch = 0
         # These look at what is in the file, or must not be told what perhaps never will be.
         self._alone = kind in REACHING or options.if_changed or options.expected_version is not None
 
     def plan(self, line: Line) -> Request | None:
         """Draft the edits, on what the line's commits leave."""
-        if line.closed or (line.planned and self._alone) or (line.changing and self._reading):
+        if line.closed or (line.planned and self._alone) or (line.changing and self._given):
             return None
         try:
             draft = self._draft(line)
@@ -208,14 +232,17 @@ class Attempt(Job):
             if named is not None:
                 self.finish(named)
                 return None
-        return writer.draft(self._kind, options, opened, edits)
+        draft = writer.draft(self._kind, options, opened, edits)
+        if self._given:
+            line.try_out(draft, writer)
+        return draft
 
     def settle(self, line: Line, draft: Draft, appended: Appended) -> Round:
         """Bring the line's state to this commit, if none is planned after it, and tell the round."""
         self.writer.learn(appended)
         if line.opened is not None and appended.fresh and line.is_last(draft):
             line.ahead = False
-            return self.writer.settle(line.opened, draft, appended)
+            return self.writer.settle(line.opened, draft, appended, folded=line.has_tried(draft))
         return self.writer.told(draft, appended)
 
     def again(self, error: Exception) -> bool:

@@ -169,13 +169,26 @@ class Writer:
             self.journal.put_head(opened.head)
             opened.head = None
 
-    def commit(self, kind: str, options: CommitOptions, make: Callable[[Opened], list[Edit]]) -> Round:
+    def commit(
+        self,
+        kind: str,
+        options: CommitOptions,
+        make: Callable[[Opened], list[Edit]],
+        *,
+        given: bool = False,
+    ) -> Round:
         """Commit the edits that `make` gives for the newest state, again as long as another writer is faster.
+
+        Args:
+            kind: of the commit.
+            options: of the commit.
+            make: gives the edits.
+            given: whether they are somebody else's; see `Attempt`.
 
         Raises:
             ConflictError: the branch is not at `options.expected_version`.
         """
-        job = Attempt(self, kind, options, make)
+        job = Attempt(self, kind, options, make, given=given)
         commit_all(self.journal, [job])
         made: Round = job.outcome()
         return made
@@ -223,13 +236,20 @@ class Writer:
             draft = draft._replace(source=opened.source.branch.id, source_version=opened.source.version)
         return draft
 
-    def settle(self, opened: Opened, draft: Draft, appended: Appended) -> Round:
-        """Bring the opened state to the commit that was made of `draft`, give it back, and tell the round."""
+    def settle(self, opened: Opened, draft: Draft, appended: Appended, *, folded: bool = False) -> Round:
+        """Bring the opened state to the commit that was made of `draft`, give it back, and tell the round.
+
+        Args:
+            opened: the state.
+            draft: what was to be written.
+            appended: what was.
+            folded: whether the state has the draft in it already.
+        """
         if appended.fresh and opened.head is None:
             self.journal.begin_head(appended, draft)
         elif appended.fresh and opened.head is not None:
             head, opened.head = opened.head, None
-            self.journal.advance_head(head, appended, draft)
+            self.journal.advance_head(head, appended, draft, folded=folded)
         return self.told(draft, appended)
 
     def told(self, draft: Draft, appended: Appended) -> Round:
@@ -265,8 +285,9 @@ class Writer:
 
         Raises:
             ConflictError: the state was changed since.
+            InvalidStateError: the edits do not fit it.
         """
-        return self.commit(kind, options, functools.partial(self.rebased, base, edits))
+        return self.commit(kind, options, functools.partial(self.rebased, base, edits), given=True)
 
     def rebased(self, base: int, edits: list[Edit], opened: Opened) -> list[Edit]:
         """Give edits that follow on the latest state at `base` as such of the opened state.

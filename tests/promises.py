@@ -37,6 +37,7 @@ PROMISES: dict[str, str] = {
     "hostile": "A hostile value or file does no harm: no import, no hang, no crash, bounded memory",
     "encryption": "Without its key nothing of a session can be read; no row can be moved, changed or plain",
     "tasks": "Tasks that wait at one time share an fsync; one that fails or is cancelled leaves the others",
+    "reply": "After an interrupt, a cancel or a closed loop the next reply starts from a committed state",
     "processes": "Several processes and threads lose no update and no lock",
     "migration": "A file of an older format opens, and reads as it did",
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from eventstate import CommitOptions, ConflictError, MemoryKeyRing, Session, StateStore
+from eventstate import CommitOptions, ConflictError, InvalidStateError, MemoryKeyRing, Session, StateStore
 from eventstate.values.delta import Edit, Op
 
 if TYPE_CHECKING:
@@ -62,3 +62,39 @@ def test_edits_of_the_latest_state_are_brought_to_what_was_written_last(session:
     session._writer.write("round", CommitOptions(), session.version, APPEND)
     assert session.state() == {"log": ["one", "two", "three"], "card": "4111", "n": 1}
     assert session.state(at=0) == {"late": True}
+
+
+UNFIT = {
+    "a run past the end": [Edit(("log",), Op.SPLICE, [3, 0, ["four"]])],
+    "a second that the first makes unfit": [
+        Edit(("log",), Op.SPLICE, [0, 2, []]),
+        Edit(("log",), Op.SPLICE, [2, 0, ["three"]]),
+    ],
+    "an attribute that is not there": [Edit(("n", "deeper"), Op.SET, 1)],
+    "keys that are others": [Edit((), Op.ORDER, ["log", "n"])],
+}
+
+
+@pytest.mark.parametrize("what", UNFIT)
+@pytest.mark.parametrize("known", ["a known session", "a new session"])
+def test_edits_that_do_not_fit_are_refused_and_nothing_is_written(
+    session: Session, what: str, known: str
+) -> None:
+    if known == "a new session":
+        session = StateStore(":memory:").session("new")
+    before, version = session.state(), session.version
+    with pytest.raises(InvalidStateError, match="do not fit"):
+        session._writer.write("round", CommitOptions(), version, UNFIT[what])
+    assert (session.state(), session.version) == (before, version)
+    session.update(lambda state: state.update(n=2))
+    assert session.state() == {**(before or {}), "n": 2}
+
+
+def test_edits_that_fit_are_folded_once(session: Session) -> None:
+    hits = session._journal.heads.hits
+    for size in (3, 4, 5):
+        edits = [Edit(("log",), Op.SPLICE, [size - 1, 0, ["more"]])]
+        session._writer.write("round", CommitOptions(), session.version, edits)
+        assert session.state()["log"] == ["one", "two", *["more"] * (size - 2)]
+    assert session._journal.heads.hits > hits, "the state in memory went on being used"
+    assert session._journal.heads.misses <= 1

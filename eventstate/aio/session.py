@@ -59,11 +59,12 @@ class Session(Past):
 
         Raises:
             ConflictError: the state was changed since.
+            InvalidStateError: the edits do not fit it.
         """
         codec = self.plain._journal.codec
         own = [Edit(edit.path, edit.op, codec.copy(edit.value)) for edit in edits]
         make = partial(self.plain._writer.rebased, base, own)
-        return await self.attempt(kind, options, make, reading=True)
+        return await self.attempt(kind, options, make, given=True)
 
     async def attempt(
         self,
@@ -71,7 +72,7 @@ class Session(Past):
         options: CommitOptions,
         make: Callable[[Opened], list[Edit]],
         *,
-        reading: bool = False,
+        given: bool = False,
     ) -> Round:
         """Commit the edits that `make` gives for the newest state, again on each conflict.
 
@@ -79,9 +80,9 @@ class Session(Past):
             kind: of the commit.
             options: of the commit.
             make: called in the store's thread, where no lock is held, perhaps more than once.
-            reading: whether `make` also reads the branch's changes in the file, so that all have to be there.
+            given: whether `make` gives edits of somebody else's, which may not fit.
         """
-        job = Attempt(self.plain._writer, kind, options, make, reading=reading)
+        job = Attempt(self.plain._writer, kind, options, make, given=given)
         made: Round = await self._committer.commit(job)
         return made
 

@@ -115,9 +115,17 @@ class Journal:
         nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()), epoch, appended.key)
         self.advance_head(nothing, appended, draft)
 
-    def advance_head(self, head: Head, appended: Appended, draft: Draft) -> None:
-        """Bring a taken head to the commit that was just made of `draft`, and put it back."""
-        self.bring(head, draft)
+    def advance_head(self, head: Head, appended: Appended, draft: Draft, *, folded: bool = False) -> None:
+        """Bring a taken head to the commit that was just made of `draft`, and put it back.
+
+        Args:
+            head: the head.
+            appended: the commit.
+            draft: of what it was made.
+            folded: whether the state has it in it already.
+        """
+        if not folded:
+            self.bring(head, draft)
         head.commit = appended.commit
         marks = self.snapshots.consider(head)
         if marks is not head.marks:
@@ -126,9 +134,17 @@ class Journal:
 
     def bring(self, head: Head, draft: Draft) -> None:
         """Fold the events of `draft` into the state of a taken head."""
-        for event in draft.events:
-            apply(head.state, self.events.decode(event))
+        self.fold(draft, head.state)
         head.size += sum(map(weight, draft.events))
+
+    def fold(self, draft: Draft, state: dict[Any, Any]) -> None:
+        """Fold the events of `draft` into a state.
+
+        Raises:
+            CorruptJournalError: one does not fit; those before it are in the state.
+        """
+        for event in draft.events:
+            apply(state, self.events.decode(event))
 
     def _load_head(self, branch: Branch, tip: Tip, key: str | None) -> Head:
         commit, epoch = tip.commit, self.branches.epoch()

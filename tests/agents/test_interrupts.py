@@ -17,6 +17,8 @@ from tests.agents.worker import Worker
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.promises import Proofs
+
 INTERRUPTS = 200
 """By each kind of session."""
 LOOPS = 60
@@ -44,7 +46,7 @@ async def disturb(agent: Worker, task: asyncio.Task[Any], rng: random.Random) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_an_interrupt_at_any_point_the_next_reply_starts_from_what_was_committed(
-    kind: str, tmp_path: Path
+    kind: str, tmp_path: Path, proved: Proofs
 ) -> None:
     rng = random.Random(f"interrupts {kind}")
     ends: Counter[str] = Counter()
@@ -98,11 +100,12 @@ def test_after_an_interrupt_at_any_point_the_next_reply_starts_from_what_was_com
             assert names(session).count("tool.interrupted") > INTERRUPTS // 4
 
     asyncio.run(main())
+    proved("reply", INTERRUPTS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loop_that_ends_at_any_point_of_a_reply_leaves_it_whole_or_marked(
-    kind: str, tmp_path: Path
+    kind: str, tmp_path: Path, proved: Proofs
 ) -> None:
     rng = random.Random(f"loops {kind}")
     ends: Counter[bool] = Counter()
@@ -134,3 +137,4 @@ def test_a_loop_that_ends_at_any_point_of_a_reply_leaves_it_whole_or_marked(
         assert agent.unfinished() == []
         assert min(ends.values()) > 0
         asyncio.run(over.close())
+    proved("reply", LOOPS)
