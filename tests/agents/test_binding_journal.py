@@ -54,9 +54,9 @@ def test_what_changes_nothing_is_no_round(session: Session, team: Team) -> None:
 def test_a_module_that_comes_first_is_journaled_as_an_order_of_keys(session: Session) -> None:
     worker = Worker(1)
     worker.bind(session)
-    worker.helper = Worker(2)
+    worker.second = Worker(2)
     assert [op for _, op, _ in edits_of_last(session)] == [Op.SET, Op.ORDER]
-    assert list(session.state()) == ["helper", "count"]
+    assert list(session.state()) == ["second", "count"]
 
 
 def test_what_is_registered_later_is_state_from_then_on(session: Session, team: Team) -> None:

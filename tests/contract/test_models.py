@@ -104,7 +104,7 @@ def test_a_model_with_aliases_is_stored_by_its_field_names(store: StateStore) ->
 
 def test_a_model_is_a_pydantic_model(store: StateStore) -> None:
     with pytest.raises(TypeError, match="pydantic model"):
-        store.session("alice", model=dict)  # type: ignore[arg-type]
+        store.session("alice", model=dict)
 
 
 def test_rounds_can_be_read_by_those_who_do_not_know_the_model(store: StateStore) -> None:
