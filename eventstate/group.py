@@ -305,7 +305,12 @@ def commit_all(journal: Journal, jobs: Iterable[Job]) -> None:
         waiting, conflicts = _pass(journal, waiting, single=passes > _EAGER)
         passes = passes + 1 if conflicts else 0
         if passes > _EAGER:
-            time.sleep(min(_PAUSE * 2 ** min(passes - _EAGER, 10), _MAX_PAUSE))
+            time.sleep(pause(passes))
+
+
+def pause(tries: int) -> float:
+    """Tell how many seconds to wait after so many conflicts in a row; at first not at all."""
+    return min(_PAUSE * 2 ** min(tries - _EAGER, 10), _MAX_PAUSE) if tries > _EAGER else 0.0
 
 
 def _pass(journal: Journal, jobs: list[Job], *, single: bool) -> tuple[list[Job], bool]:

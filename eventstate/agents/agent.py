@@ -12,8 +12,9 @@ from eventstate.agents.messages import Console, Speaking, Voice
 from eventstate.agents.recording import Recording
 from eventstate.agents.replies import REPLIES, Phase, Record, Reply, mark_unfinished
 from eventstate.agents.shape import inside
-from eventstate.agents.streaming import CutOff, Outlet
+from eventstate.agents.streaming import Outlet
 from eventstate.agents.turns import Turns
+from eventstate.ending import CutOff
 from eventstate.errors import AgentBusyError
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from eventstate.agents.loading import put
 from eventstate.agents.shape import holds, inside, is_computed, is_nest, validate
 from eventstate.agents.tree import release
 from eventstate.commits import CommitKeywords, CommitOptions
+from eventstate.ending import ended
 from eventstate.errors import EventStateError, InvalidStateError
-from eventstate.values.delta import MISSING, Edit
+from eventstate.values.delta import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,14 +157,16 @@ class Binding(Link):
         self._check_landed("committed")
         with self._all_or_nothing():
             checked = self.checked(options)
-            edits = [Edit(path, op, self.codec.copy(value)) for path, op, value in self.edits()]
+            edits = self.edits()
             news = self._news()
         back: list[Callable[[], None]] = []
         flight = _Flight(asyncio.get_running_loop(), self._undo, back)
         gone = self._accept(back)
         self._flight, self._stirred, self.collecting = flight, False, True
         try:
-            turn, cancelled = await _landed(self.aio.write(kind, checked, self.version, edits))
+            writing = asyncio.ensure_future(self.aio.write(kind, checked, self.version, edits))
+            cancelled = await ended(writing)
+            turn: Round = writing.result()
         except BaseException:
             if self._flight is flight:  # it is not if the loop was closed, and somebody saw that first
                 self._fall_back(flight)
@@ -276,15 +279,3 @@ class Binding(Link):
         except BaseException:
             self.discard()
             raise
-
-
-async def _landed(writing: Any) -> tuple[Round, asyncio.CancelledError | None]:
-    """Await a write to its end, whoever cancels; give the last of those cancellations too."""
-    task = asyncio.ensure_future(writing)
-    cancelled = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return task.result(), cancelled

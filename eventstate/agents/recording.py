@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 from eventstate.agents.module import StateModule
 from eventstate.agents.replies import Reply, Unfinished, find_unfinished, storable
 from eventstate.agents.shape import inside, walk
-from eventstate.agents.streaming import CutOff, finished
+from eventstate.ending import CutOff, finished
 from eventstate.errors import ConflictError, EventStateError, UnsupportedValueError
 
 if TYPE_CHECKING:

@@ -113,8 +113,7 @@ def holds(value: Any, depth: int = 0) -> bool:
         return True
     if isinstance(value, Node) or not isinstance(value, (list, dict)) or depth > _DEEP:
         return False
-    children = value.values() if isinstance(value, dict) else value
-    return any(holds(child, depth + 1) for child in children)
+    return any(holds(child, depth + 1) for _, child in items_of(value))
 
 
 def nested(module: Modular) -> dict[str, Any]:
@@ -139,16 +138,14 @@ def may_hold(value: Any) -> bool:
         return True
     if isinstance(value, Node) or not isinstance(value, (list, dict)):
         return False
-    return any(isinstance(child, Modular) for child in (value.values() if isinstance(value, dict) else value))
+    return any(isinstance(child, Modular) for _, child in items_of(value))
 
 
 def is_nest(value: Any) -> bool:
     """Say whether a value is a module, or a list or dict of nothing but modules."""
-    if not may_hold(value):
-        return False
-    if isinstance(value, Modular):
-        return True
-    return all(isinstance(child, Modular) for child in (value.values() if isinstance(value, dict) else value))
+    if isinstance(value, Modular) or not may_hold(value):
+        return isinstance(value, Modular)
+    return all(isinstance(child, Modular) for _, child in items_of(value))
 
 
 def check_mixed(module: Modular, name: str, value: Any) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
+
+from eventstate.ending import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Sequence
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from eventstate.agents.agent import Agent
 
 _LOG: Final = logging.getLogger("eventstate.agents")
-
-T = TypeVar("T")
 
 QUEUE_SIZE: Final = 100
 """Messages that wait for a reader, at most; who prints more waits."""
@@ -59,38 +59,6 @@ class Outlet:
             else:
                 await asyncio.sleep(0)  # who reads gets a turn
                 return
-
-
-class CutOff(asyncio.CancelledError):
-    """Work that was not to be cancelled was, as its event loop ends: how far it came is not known."""
-
-
-async def finished(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work` to its end, even if this task is cancelled meanwhile, which goes on afterwards.
-
-    Raises:
-        CutOff: somebody who cancels all tasks has cancelled the work too.
-        asyncio.CancelledError: the task was cancelled, and the work was done; an error of it goes first.
-    """
-    task = asyncio.ensure_future(work)
-    held = await ended(task)
-    if task.cancelled():
-        raise CutOff
-    result = task.result()
-    if held is not None:
-        raise held
-    return result
-
-
-async def ended(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
-    """Wait until a task is done; give back the cancellation of the waiting task that came meanwhile."""
-    held: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            held = error
-    return held
 
 
 async def stream_printing_messages(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,7 +117,7 @@ class Past:
         while low < high:
             middle = (low + high) // 2
             holds = predicate(await self.state(turns[middle]))
-            if holds if isinstance(holds, bool) else await _settled(holds):
+            if await holds if inspect.isawaitable(holds) else holds:
                 low = middle + 1
             else:
                 high = middle
@@ -129,7 +130,3 @@ class Past:
     async def branches(self) -> list[str]:
         """List the session's branches in the order of their making."""
         return await self._worker.call(self.plain.branches)
-
-
-async def _settled(value: Any) -> Any:
-    return await value if hasattr(value, "__await__") else value

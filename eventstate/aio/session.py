@@ -9,18 +9,19 @@ import contextvars
 import copy
 import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from eventstate.aio.past import Past
 from eventstate.checks import check_text
 from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.editing import editing
+from eventstate.ending import ended
 from eventstate.errors import ConflictError, EventStateError
-from eventstate.group import Attempt, Finish, Noting
+from eventstate.group import Attempt, Finish, Noting, pause
 from eventstate.values.delta import Edit, diff
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
     from datetime import datetime, timedelta
 
     from eventstate.history import Round
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from eventstate.writer import Opened, Writer
 
 T = TypeVar("T", CommitKeywords, "Telling")
-
-_PAUSE: Final = 0.001
-_MAX_PAUSE: Final = 0.05
 
 
 class Session(Past):
@@ -54,8 +52,12 @@ class Session(Past):
 
         return await self.attempt("save", checked, edits)
 
-    async def write(self, kind: str, options: CommitOptions, base: int, edits: list[Edit]) -> Round:
+    def write(
+        self, kind: str, options: CommitOptions, base: int, edits: list[Edit]
+    ) -> Coroutine[Any, Any, Round]:
         """Commit edits that follow on the latest state as it was at version `base`, but for notes.
+
+        What they hold is copied before this returns what is to be awaited.
 
         Raises:
             ConflictError: the state was changed since.
@@ -64,7 +66,7 @@ class Session(Past):
         codec = self.plain._journal.codec
         own = [Edit(edit.path, edit.op, codec.copy(edit.value)) for edit in edits]
         make = partial(self.plain._writer.rebased, base, own)
-        return await self.attempt(kind, options, make, given=True)
+        return self.attempt(kind, options, make, given=True)
 
     async def attempt(
         self,
@@ -164,12 +166,7 @@ class Session(Past):
             CancelledError: the caller was cancelled meanwhile, which must not be lost.
         """
         task = asyncio.ensure_future(self._commit(opened, draft))
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as again:
-                cancelled = again
+        cancelled = await ended(task)
         failure = None if task.cancelled() else task.exception()
         if isinstance(failure, EventStateError):
             error.add_note(f"what was done could not be kept: {failure}")
@@ -219,7 +216,7 @@ class Session(Past):
             if edited.made is not None:
                 return edited.made
             tries += 1
-            await asyncio.sleep(min(_PAUSE * 2 ** min(tries - 1, 10), _MAX_PAUSE))
+            await asyncio.sleep(pause(tries))
 
     async def note(
         self, name: str, data: Any = None, *, actor: str | None = None, reason: str | None = None

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from eventstate.cli.options import file_argument, keys_option, open_keys, output_options, text
+from eventstate.cli.options import (
+    durability_option,
+    file_argument,
+    keys_option,
+    open_keys,
+    output_options,
+    text,
+)
 from eventstate.cli.output import Output, count, escape, progress
 
 if TYPE_CHECKING:
@@ -45,14 +52,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Leave out damaged rounds, not their sessions; e.g. --skip-damaged",
 )
-@click.option(
-    "--durability",
-    type=click.Choice(["full", "normal"]),
-    default="full",
-    show_default=True,
-    help="Whether each round waits for the disk; normal is quicker, and a power cut may cost the newest"
-    " rounds; e.g. --durability normal",
-)
+@durability_option
 @keys_option
 @output_options
 @click.pass_context

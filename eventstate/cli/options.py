@@ -52,6 +52,14 @@ session_option = click.option(
     metavar="TEXT",
     help='The session\'s name, "default" by default; e.g. --session trip',
 )
+durability_option = click.option(
+    "--durability",
+    type=click.Choice(["full", "normal"]),
+    default="full",
+    show_default=True,
+    help="Whether each round waits for the disk; normal is quicker, and a power cut may cost the newest"
+    " rounds; e.g. --durability normal",
+)
 branch_option = click.option(
     "--branch",
     type=text,

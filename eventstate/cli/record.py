@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from eventstate.cli.options import (
+    durability_option,
     file_argument,
     keys_option,
     open_keys,
@@ -23,14 +24,7 @@ from eventstate.cli.output import Output, count, escape, progress
 @click.argument("transcript", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @user_option
 @session_option
-@click.option(
-    "--durability",
-    type=click.Choice(["full", "normal"]),
-    default="full",
-    show_default=True,
-    help="Whether each round waits for the disk; normal is quicker, and a power cut may cost the newest"
-    " rounds; e.g. --durability normal",
-)
+@durability_option
 @keys_option
 @output_options
 @click.pass_context

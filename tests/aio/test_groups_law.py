@@ -340,4 +340,6 @@ def test_a_group_of_commits_does_what_its_commits_do_one_after_the_other(
     keys.create("u", "sealed")
     options = {"snapshot_every": every, "cache_bytes": cache, "keys": keys}
     with tempfile.TemporaryDirectory() as folder:
-        run(Play(Path(folder) / "a.db", options).play(given))
+        play = Play(Path(folder) / "a.db", options)
+        run(play.play(given))
+        assert play.count == sum(map(len, given)), "each was asked for, and its outcome looked at"
