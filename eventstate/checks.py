@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from eventstate.errors import InvalidStateError
 from eventstate.journal.branches import MAX_ROUND
+from eventstate.values.codec import Live
 
 
 def check_text(value: object, name: str) -> str:
@@ -33,3 +37,14 @@ def check_round(number: object) -> int:
     if not 0 <= number <= MAX_ROUND:
         raise ValueError(f"a round is between 0 and {MAX_ROUND}, not {number}")
     return number
+
+
+def check_state(value: object) -> dict[Any, Any]:
+    """Give `value` back if it is a dict, plain or live: another kind would come back as a plain one.
+
+    Raises:
+        InvalidStateError: it is none.
+    """
+    if type(value) is dict or (isinstance(value, dict) and isinstance(value, Live)):
+        return value
+    raise InvalidStateError(f"a state is a dict, not {type(value).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from eventstate.checks import check_text
+from eventstate.checks import check_state, check_text
 from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.editing import editing
 from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidStateError, RoundNotFoundError
@@ -13,7 +13,6 @@ from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
 from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
 from eventstate.retention import Retention
-from eventstate.values.codec import Live
 from eventstate.values.delta import MISSING, Edit, diff, look
 from eventstate.values.paths import Path, as_path, show
 
@@ -284,10 +283,7 @@ class Session(Retention):
     def _dumped(self, state: Any) -> dict[Any, Any]:
         if self._model is not None:
             return self._model.dump(state)
-        # Another kind of dict would come back as a plain one.
-        if type(state) is dict or (isinstance(state, dict) and isinstance(state, Live)):
-            return state
-        raise InvalidStateError(f"a state is a dict, not {type(state).__name__}")
+        return check_state(state)
 
     def _accepted(self, state: dict[Any, Any]) -> dict[Any, Any]:
         """Give `state` as it is, if the session's model takes it."""

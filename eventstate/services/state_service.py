@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eventstate.aio.store import MAX_WAITING
-from eventstate.checks import check_round, check_text
+from eventstate.checks import check_round, check_state, check_text
 from eventstate.commits import CommitOptions
 from eventstate.errors import (
     BranchExistsError,
     BranchNotFoundError,
-    InvalidStateError,
     RoundNotFoundError,
     SessionDeletedError,
     StoreClosedError,
@@ -26,7 +25,7 @@ from eventstate.services.faces import Faces
 from eventstate.services.life import EndedError, as_now, is_deleted, life_of
 from eventstate.services.parameters import as_choice, as_count, as_flag, as_path, as_seconds
 from eventstate.store import MEMORY, StateStore
-from eventstate.values.codec import Codec, Live
+from eventstate.values.codec import Codec
 from eventstate.values.delta import Edit, diff
 from eventstate.values.registry import TypeRegistry
 
@@ -187,10 +186,8 @@ class StateService:
         """
         face, names = self._face(), _names(user_id, session_id)
         options = CommitOptions(round_id=round_id)
-        if type(state) is not dict and not (isinstance(state, dict) and isinstance(state, Live)):
-            raise InvalidStateError(f"a state is a dict, not {type(state).__name__}")
         codec = Codec(face.plain.types)
-        packed = codec.encode_stored(state)  # other tasks may change what the caller has
+        packed = codec.encode_stored(check_state(state))  # other tasks may change what the caller has
 
         def edits(session: Session, opened: Opened) -> list[Edit]:
             branch = life_of(face.plain, names).session.branch
