@@ -61,6 +61,9 @@ class Hooked:
     `hook(agent, kwargs, outcome)`, whatever happened, and what it gives is not used. Hooks may be
     coroutine functions. What they get are copies. Those of the instance are called before those of its
     class, and these before those of the classes that it is made of.
+
+    A call waits for its hooks: a plain one that blocks keeps the event loop from going on; one that is
+    awaited is cancelled, or interrupted, with the call.
     """
 
     supported_hook_types: ClassVar[list[str]] = list(HOOK_TYPES)

@@ -170,7 +170,7 @@ class StateModule(Modular):
 
         It is asked when the attribute is assigned, loaded and saved, and, once the module is bound, after
         changes inside it, which are taken back if it gives something false or raises. It may not assign
-        the attribute itself.
+        the attribute itself. The change waits for it, while no lock of the file is held.
 
         Raises:
             AttributeError: the attribute is no part of the state.
@@ -245,7 +245,8 @@ class StateModule(Modular):
         """Let `listener(name, old, new)` hear of changes, after they were committed or made.
 
         It gets copies of its own, in the form that they have in the state; `MISSING` stands for none.
-        What it raises is logged. Changes that it makes are told after those that are being told.
+        What it raises is logged. Changes that it makes are told after those that are being told. Whoever
+        made the change waits for it, though what it hears of stands, and no lock is held.
 
         Args:
             name: of an attribute; `"memory.content"` or `"workers.0.count"` inside nested modules; `"*"` for

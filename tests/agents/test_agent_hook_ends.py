@@ -36,6 +36,29 @@ def test_a_finally_hook_is_told_the_result_or_the_error() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("hook_type", ["pre_reply", "post_reply"])
+def test_a_hook_that_never_ends_is_interrupted_with_its_reply(hook_type: str) -> None:
+    async def main() -> None:
+        agent, ended = Scripted(), list[str]()
+
+        async def never(*_: Any) -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(hook_type)
+
+        agent.register_instance_hook(hook_type, "never", never)
+        task = asyncio.create_task(agent("a"))
+        await turns(5)
+        await agent.interrupt()
+        assert await task == said("stopped")
+        assert ended == [hook_type]
+        agent.remove_instance_hook(hook_type, "never")
+        assert await agent("b") == (("b",), {})
+
+    run(main())
+
+
 def test_a_finally_hook_sees_an_interrupt_and_a_cancellation() -> None:
     async def main() -> None:
         told: list[str] = []

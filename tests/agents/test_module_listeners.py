@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,9 @@ from eventstate import MISSING, InvalidStateError, Session, StateStore
 from eventstate.agents import listeners
 from eventstate.agents.module import StateModule
 from tests.agents.modules import Counter, Memory, Team, Worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Ears:
@@ -305,3 +308,21 @@ def test_an_unbound_value_that_cannot_be_stored_is_logged_for_its_listener(
     module.thing = object()
     assert "can't be told" in caplog.text
     assert ears.names() == ["thing"]
+
+
+def test_while_a_listener_or_validator_takes_its_time_others_can_write(tmp_path: Path) -> None:
+    seen: list[tuple[str, Any]] = []
+    with StateStore(tmp_path / "a.db") as store, StateStore(tmp_path / "a.db", timeout=0) as other:
+
+        def take_time(what: str) -> bool:
+            other.session("somebody else").save({"n": len(seen)})  # StoreBusyError, if a lock were held
+            seen.append((what, other.session("u").state()))
+            return True
+
+        memory = Memory()
+        memory.bind(store.session("u"))
+        memory.add_validator("content", lambda _: take_time("validator"))
+        memory.add_state_listener("content", lambda *_: take_time("listener"))
+        seen.clear()
+        memory.content.append(1)
+        assert seen == [("validator", {"content": []}), ("listener", {"content": [1]})]
