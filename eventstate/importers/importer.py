@@ -22,7 +22,6 @@ from eventstate.errors import ConflictError, EncryptionError, SessionDeletedErro
 from eventstate.importers.documents import DocumentError, parse_state
 from eventstate.importers.names import Names
 from eventstate.importers.sources import Found, Kind, Options, Source
-from eventstate.values.codec import Codec
 from eventstate.values.delta import diff
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 KIND: Final = "import"
 ACTOR: Final = "agentscope"
 
-_CODEC: Final = Codec()
 _DIGEST_SIZE: Final = 32
 _ID_SIZE: Final = 12
 
@@ -292,16 +290,15 @@ class _Session:
         state = parse_state(data)
         # What it replaces is part of the id: a source may come back to what it was.
         parts = [_origin(found), item.number, item.digest, replaced and replaced.hash]
+        codec = self._session._journal.codec
         options = CommitOptions(
             round_id=item.number,
             expected_version=version,
-            commit_id=hashlib.blake2b(_CODEC.encode(parts), digest_size=_ID_SIZE).hexdigest(),
+            commit_id=hashlib.blake2b(codec.encode(parts), digest_size=_ID_SIZE).hexdigest(),
             actor=ACTOR,
             metadata=_origin(found) | {"source": Path(found.source).name, "digest": item.digest},
         )
-        return self._session._writer.commit(
-            KIND, options, lambda opened: diff(opened.state, state, self._session._journal.codec)
-        )
+        return self._session._writer.commit(KIND, options, lambda opened: diff(opened.state, state, codec))
 
 
 def _origin(found: Found) -> dict[str, Any]:
