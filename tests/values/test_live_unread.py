@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import operator
 import pickle
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from eventstate.errors import UnsupportedValueError
 from eventstate.values.live import LiveState
 from eventstate.values.tracking import UNREAD
+from tests.calls import calls
 from tests.strategies import exact
 from tests.values.rounds import CODEC, Task, after, as_c_reads, check_unshared, mutables, source, spoil
 
@@ -149,23 +149,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", READERS)
 def test_whatever_reads_by_the_class_sees_what_a_builtin_would_show(name: str) -> None:
     assert READERS[name](LiveState(CODEC.copy(NESTED), CODEC).root) == READERS[name](CODEC.copy(NESTED))
-
-
-def calls(run: Callable[[], object]) -> int:
-    """Count the calls of Python functions."""
-    count = 0
-
-    def profile(_: Any, event: str, __: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    old = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        run()
-    finally:
-        sys.setprofile(old)
-    return count
 
 
 def turn(size: int, change: Callable[[Any], object]) -> int:
