@@ -14,6 +14,9 @@ from eventstate.journal.schema import migrations
 if TYPE_CHECKING:
     from pathlib import Path
 
+Rows = dict[str, list[tuple[Any, ...]]]
+"""What a commit wrote, by table."""
+
 
 def fdatasync_seconds(folder: Path) -> float:
     """Time one append of a page with fdatasync."""
@@ -49,7 +52,7 @@ class RawJournal:
         self._db.pragma("journal_mode", "wal")
         self._db.pragma("synchronous", synchronous)
 
-    def insert(self, tables: dict[str, list[tuple[Any, ...]]]) -> float:
+    def insert(self, tables: Rows) -> float:
         """Insert rows by table in one transaction, and give the seconds that it took."""
         statements = [(_insert(table, len(rows[0])), rows) for table, rows in tables.items() if rows]
         start = time.perf_counter()
@@ -65,19 +68,29 @@ class RawJournal:
 
 
 class Tap:
-    """Reads the rows that a store's last commit wrote, so that they can be written again without it."""
+    """Reads the rows that a store's commits wrote, so that they can be written again without it."""
 
     def __init__(self, path: Path) -> None:
         self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._position = 0
 
-    def last(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Give the rows of the newest commit, by table."""
+    def news(self) -> list[Rows]:
+        """Give the rows, by table, of each commit since the last time."""
         columns = ", ".join(Commit._fields)
-        [row] = self._all(f"SELECT {columns} FROM commits ORDER BY position DESC LIMIT 1")  # noqa: S608 - our own names
-        commit = Commit._make(row)
+        statement = f"SELECT {columns} FROM commits WHERE position > ? ORDER BY position"  # noqa: S608 - our names
+        commits = list(map(Commit._make, self._all(statement, self._position)))
+        if commits:
+            self._position = commits[-1].position
+        return list(map(self._rows, commits))
+
+    def last(self) -> Rows:
+        """Give the rows of the newest commit, by table; there is one since the last time."""
+        return self.news()[-1]
+
+    def _rows(self, commit: Commit) -> Rows:
         last = commit.branch << 32 | commit.version
         events = self._all("SELECT * FROM events WHERE id > ? AND id <= ?", last - commit.events, last)
-        tables = {"events": events, "commits": [row]}
+        tables: Rows = {"events": events, "commits": [commit]}
         if commit.number > 1:
             return tables
         branches = self._all("SELECT * FROM branches WHERE id = ?", commit.branch)

@@ -21,10 +21,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.floors import RawJournal, Tap, fdatasync_seconds
+from benchmarks.floors import RawJournal, Rows, Tap, fdatasync_seconds
 from benchmarks.turns import words
 from eventstate import aio
-from eventstate.journal.records import Commit
 from eventstate.testing import FaultyDisk
 
 if TYPE_CHECKING:
@@ -32,31 +31,6 @@ if TYPE_CHECKING:
 
 TASKS = (1, 8, 64)
 FSYNCS = 20
-Rows = dict[str, list[tuple[Any, ...]]]
-
-
-class Feed(Tap):
-    """Reads the rows of the commits since the last time, each apart."""
-
-    position = 0
-
-    def news(self) -> list[Rows]:
-        """Give the rows of each new commit, by table."""
-        columns = ", ".join(Commit._fields)
-        statement = f"SELECT {columns} FROM commits WHERE position > ? ORDER BY position"  # noqa: S608 - our names
-        rows = []
-        for row in self._all(statement, self.position):
-            commit = Commit._make(row)
-            last = commit.branch << 32 | commit.version
-            events = self._all("SELECT * FROM events WHERE id > ? AND id <= ?", last - commit.events, last)
-            tables: Rows = {"events": events, "commits": [row]}
-            if commit.number == 1:
-                branches = self._all("SELECT * FROM branches WHERE id = ?", commit.branch)
-                sessions = self._all("SELECT * FROM sessions WHERE id = ?", branches[0][1])
-                tables = {"sessions": sessions, "branches": branches, **tables}
-            rows.append(tables)
-            self.position = commit.position
-        return rows
 
 
 def merged(commits: list[Rows]) -> Rows:
@@ -121,7 +95,7 @@ class Bench:
     async def run(self, repeat: int) -> None:
         """Take everything in turn, so many times."""
         async with aio.StateStore(self.folder / f"{self.durability}.db", durability=self.durability) as store:
-            feed = Feed(self.folder / f"{self.durability}.db")
+            feed = Tap(self.folder / f"{self.durability}.db")
             single, grouped = self.raw("single"), self.raw("grouped")
             for number in range(repeat):
                 for tasks in TASKS:

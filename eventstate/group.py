@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from eventstate.values.delta import Edit
     from eventstate.writer import Opened, Writer
 
-REACHING: Final = frozenset({"merge", "rollback", "undo"})
-"""Kinds whose events are made of what stands at other points, too."""
-
 _EAGER: Final = 3
 _PAUSE: Final = 0.001
 _MAX_PAUSE: Final = 0.05
@@ -120,7 +117,7 @@ class Line:
             self.opened.version += 1
 
     def is_last(self, draft: Draft) -> bool:
-        """Say whether no other commit was planned on that of `draft`, so that it leaves the newest state."""
+        """Say whether the state stands where `draft` leaves it once it is written: nobody went on from it."""
         return self._last is draft
 
     def close(self) -> None:
@@ -200,7 +197,7 @@ class Attempt(Job):
         self._given = given
         self._seen = self._epoch = 0
         # These look at what is in the file, or must not be told what perhaps never will be.
-        self._alone = kind in REACHING or options.if_changed or options.expected_version is not None
+        self._alone = options.if_changed or options.expected_version is not None
 
     def plan(self, line: Line) -> Request | None:
         """Draft the edits, on what the line's commits leave."""
@@ -333,6 +330,8 @@ def _pass(journal: Journal, jobs: list[Job], *, single: bool) -> tuple[list[Job]
                 request = None if waits else job.plan(line)
             except BaseException as error:  # noqa: BLE001 - it is that job's outcome, and no other's
                 job.error = error
+                if line.ahead:  # of edits that did not fit, some may be in its state
+                    lines.pop(job.writer.names).close()
                 continue
             if request is not None:
                 planned.append((job, request))
@@ -355,7 +354,8 @@ def _append(
     except Exception as error:  # noqa: BLE001 - of the transaction, so it is everybody's outcome
         if len(planned) == 1 and planned[0][0].again(error):
             return [planned[0][0]]
-        journal.branches.forget()  # those that came into being in it did not
+        if len(planned) > 1:
+            journal.branches.forget()  # those that came into being in it did not
         for job, _ in planned:
             job.error = error if len(planned) == 1 else _twin(error)
         return []

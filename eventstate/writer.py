@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import (
     BranchNotFoundError,
     ConflictError,
     CorruptJournalError,
+    InvalidStateError,
     RoundNotFoundError,
     SessionDeletedError,
 )
-from eventstate.group import REACHING, Attempt, commit_all
+from eventstate.group import Attempt, Finish, Noting, commit_all
 from eventstate.journal.append import MAIN, Appended, Request
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import Branch, Commit, Draft, Event
 from eventstate.timeline import Timeline
-from eventstate.values.delta import Edit, Op, apply, diff
+from eventstate.values.delta import Edit, Op, apply, copied, diff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from eventstate.journal.branches import Tip
     from eventstate.journal.heads import Head
     from eventstate.journal.journal import Journal
+
+REACHING: Final = frozenset({"merge", "rollback", "undo"})
+"""Kinds whose events are made of what stands at other points, too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -219,8 +223,10 @@ class Writer:
             named = self.named(options, opened)
             if named is not None:
                 return named
-        draft = self.draft(kind, options, opened, edits)
-        return self.settle(opened, draft, self.append(draft))
+        job = Finish(self, opened, self.draft(kind, options, opened, edits))
+        commit_all(self.journal, [job])
+        made: Round = job.outcome()
+        return made
 
     def draft(self, kind: str, options: CommitOptions, opened: Opened, edits: list[Edit]) -> Draft:
         """Give the commit that brings `edits` to the opened state; they are encoded at once."""
@@ -272,11 +278,22 @@ class Writer:
         """Say whether `edits`, brought to the opened state, give another one than the latest round's."""
         if opened.head is None or opened.latest is opened.state:
             return bool(edits) or opened.head is None
+        return not self.journal.codec.same(self._edited(opened.state, edits), opened.latest)
+
+    def _edited(self, state: dict[Any, Any], edits: list[Edit]) -> dict[Any, Any]:
+        """Give a state as edits make it, sharing nothing with either.
+
+        Raises:
+            InvalidStateError: they do not fit it.
+        """
         codec = self.journal.codec
-        state = codec.copy(opened.state)
-        for edit in edits:
-            apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
-        return not codec.same(state, opened.latest)
+        state = codec.copy(state)
+        try:
+            for edit in edits:
+                apply(state, copied(edit, codec))
+        except CorruptJournalError as error:
+            raise InvalidStateError(f"{self.title}: edits that do not fit the state: {error}") from error
+        return state
 
     def write(self, kind: str, options: CommitOptions, base: int, edits: list[Edit]) -> Round:
         """Commit edits that follow on the latest state as it was at version `base`.
@@ -306,15 +323,14 @@ class Writer:
             raise ConflictError(message, expected=base, actual=version)
         if opened.latest is opened.state:
             return edits
-        codec = self.journal.codec
-        state = codec.copy(opened.latest)
-        for edit in edits:
-            apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
-        return diff(opened.state, state, codec)
+        return diff(opened.state, self._edited(opened.latest, edits), self.journal.codec)
 
     def note(self, name: str, data: Any, options: CommitOptions) -> int:
         """Append a note; writers that have the branch open go on as if it had been there before."""
-        return self.noted(self.append(self.note_draft(name, data, options)))
+        job = Noting(self, self.note_draft(name, data, options))
+        commit_all(self.journal, [job])
+        version: int = job.outcome()
+        return version
 
     def note_draft(self, name: str, data: Any, options: CommitOptions) -> Draft:
         """Give the commit that journals a note."""

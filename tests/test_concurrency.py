@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from collections import OrderedDict
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eventstate import ConflictError, StateStore, StoreClosedError
+from eventstate.journal.records import Branch
 from tests.stores import ids
 
 if TYPE_CHECKING:
@@ -404,3 +406,28 @@ def test_a_feed_that_is_read_while_others_write_misses_nothing(store: StateStore
         for run in runs:
             run.result(PATIENCE)
     assert seen == list(range(1, 401))
+
+
+def test_a_fork_is_found_with_its_past_while_another_thread_forgets_what_was_read() -> None:
+    with StateStore(":memory:") as store:
+        session = store.session("u")
+        session.save({"n": 1})
+        session.fork("fork").save({"n": 1, "m": 2})
+        store._journal.forget()
+        branches = store._journal.branches
+
+        class Forgetful(OrderedDict[int, Branch]):
+            """Whoever looks, finds, and then all is forgotten."""
+
+            def __contains__(self, number: object) -> bool:
+                found = super().__contains__(number)
+                branches.forget()
+                return found
+
+            def get(self, number: int, default: Any = None) -> Any:
+                found = super().get(number, default)
+                branches.forget()
+                return found
+
+        branches._known = Forgetful({1: branches.get(1)})
+        assert store.session("u", branch="fork").state() == {"n": 1, "m": 2}

@@ -98,3 +98,11 @@ def test_edits_that_fit_are_folded_once(session: Session) -> None:
         assert session.state()["log"] == ["one", "two", *["more"] * (size - 2)]
     assert session._journal.heads.hits > hits, "the state in memory went on being used"
     assert session._journal.heads.misses <= 1
+
+
+def test_edits_that_do_not_fit_are_refused_after_a_late_round_too(session: Session) -> None:
+    session.save({"log": []}, round_id=0)
+    before, options = session.state(), CommitOptions()
+    with pytest.raises(InvalidStateError, match="/no/way"):
+        session._writer.write("round", options, session.version, [Edit(("no", "way"), Op.SET, 1)])
+    assert session.state() == before

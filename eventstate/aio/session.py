@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import contextvars
 import copy
+import dataclasses
 import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
@@ -18,7 +19,7 @@ from eventstate.editing import editing
 from eventstate.ending import ended
 from eventstate.errors import ConflictError, EventStateError
 from eventstate.group import Attempt, Finish, Noting, pause
-from eventstate.values.delta import Edit, diff
+from eventstate.values.delta import copied, diff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from eventstate.merge import MergeResult, Resolver
     from eventstate.retention import Erased, Pruned, Purged
     from eventstate.timeline import At
+    from eventstate.values.delta import Edit
     from eventstate.writer import Opened, Writer
 
 T = TypeVar("T", CommitKeywords, "Telling")
@@ -64,9 +66,9 @@ class Session(Past):
             InvalidStateError: the edits do not fit it.
         """
         codec = self.plain._journal.codec
-        own = [Edit(edit.path, edit.op, codec.copy(edit.value)) for edit in edits]
-        make = partial(self.plain._writer.rebased, base, own)
-        return self.attempt(kind, options, make, given=True)
+        make = partial(self.plain._writer.rebased, base, [copied(edit, codec) for edit in edits])
+        own = dataclasses.replace(options, metadata=self._metadata(options.metadata))
+        return self.attempt(kind, own, make, given=True)
 
     async def attempt(
         self,
@@ -90,9 +92,14 @@ class Session(Past):
 
     def _own(self, options: T) -> T:
         """Make the metadata the commit's own: other tasks may change what the caller has meanwhile."""
-        own, codec = copy.copy(options), self.plain._journal.codec
+        own = copy.copy(options)
         if type(own.get("metadata")) is dict:  # others are refused
-            own["metadata"] = codec.decode(codec.encode_stored(own["metadata"], ("metadata",)))
+            own["metadata"] = self._metadata(own["metadata"])
+        return own
+
+    def _metadata(self, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        codec = self.plain._journal.codec
+        own: dict[str, Any] | None = codec.decode(codec.encode_stored(metadata, ("metadata",)))
         return own
 
     @contextlib.asynccontextmanager
@@ -132,43 +139,67 @@ class Session(Past):
                         try:
                             edits = live.edits()
                             draft = writer.draft("interrupted", options, opened, edits)
-                            kept = not options.if_changed or writer.changes(opened, edits)
+                            changed = not options.if_changed or writer.changes(opened, edits)
                         except EventStateError as failure:
                             error.add_note(f"what was done could not be kept: {failure}")
                         else:
-                            if kept:
-                                mine = False
-                                await self._keep(error, opened, draft)
+                            mine = False
+                            finish = partial(self._finish, opened, draft, options, changed=changed)
+                            await self._keep(error, opened, finish)
                     raise
                 edits = live.edits()
                 changed = not options.if_changed or writer.changes(opened, edits)
                 draft = writer.draft(kind, options, opened, edits)  # at once: others may hold the live state
-            if not changed:
-                edited.made = await self._worker.call(partial(writer.named, options, opened))
-            if edited.made is None:
-                mine = False
-                edited.made = await self._commit(opened, draft)
+            mine = False
+            edited.made = await self._finish(opened, draft, options, changed=changed)
         finally:
             if mine:
                 writer.close(opened)
 
-    async def _commit(self, opened: Opened, draft: Draft) -> Round:
-        """Commit what was drafted on an opened state, which is given back in any case."""
+    async def _finish(self, opened: Opened, draft: Draft, options: CommitOptions, *, changed: bool) -> Round:
+        """Commit what was drafted on an opened state, if it is worth a round, and give the state back."""
         writer = self.plain._writer
-        job = Finish(writer, opened, draft)
-        made: Round = await self._committer.commit(job, partial(writer.close, opened))
+        close = partial(writer.close, opened)
+        if not changed:
+            try:
+                named = await self._worker.call(partial(writer.named, options, opened))
+            except BaseException:
+                close()
+                raise
+            if named is not None:
+                close()
+                return named
+        made: Round = await self._committer.commit(Finish(writer, opened, draft), close)
         return made
 
-    async def _keep(self, error: BaseException, opened: Opened, draft: Draft) -> None:
-        """Commit what was done before an error, which goes on whatever comes of this.
+    async def _keep(
+        self, error: BaseException, opened: Opened, finish: Callable[[], Coroutine[Any, Any, Round]]
+    ) -> None:
+        """Have what was done before an error committed; the error goes on whatever comes of this.
+
+        Args:
+            error: the error.
+            opened: the state that was edited.
+            finish: commits, and gives the state back.
 
         Raises:
             CancelledError: the caller was cancelled meanwhile, which must not be lost.
         """
-        task = asyncio.ensure_future(self._commit(opened, draft))
+        begun = False
+
+        async def work() -> Round:
+            nonlocal begun
+            begun = True
+            return await finish()
+
+        task = asyncio.ensure_future(work())
         cancelled = await ended(task)
+        if not begun:
+            self.plain._writer.close(opened)
         failure = None if task.cancelled() else task.exception()
-        if isinstance(failure, EventStateError):
+        if task.cancelled():  # with all tasks, as the loop ends
+            error.add_note("what was done may not have been kept: its commit was cancelled")
+        elif isinstance(failure, EventStateError):
             error.add_note(f"what was done could not be kept: {failure}")
         elif failure is not None:
             raise failure

@@ -96,8 +96,8 @@ class StateStore:
     async def close(self) -> None:
         """Let the commits that wait be made, then close the file; a second time does nothing.
 
-        What is asked for meanwhile is refused. If it is cancelled before the commits are made, the store
-        stays open. In a forked child it is only forgotten.
+        Commits that would share a transaction are refused meanwhile. If it is cancelled before those that
+        wait are made, the store stays open. In a forked child it is only forgotten.
         """
         plain, worker, committer = self._plain, self._worker, self._committer
         if plain is None or worker is None or committer is None:
@@ -115,6 +115,7 @@ class StateStore:
             if self._owns:
                 plain.close()  # a second time does nothing; and a caller who was cancelled closes it here
             self._plain = self._worker = self._committer = None
+            self._opening = asyncio.Lock()  # the one before may be of another loop
 
     async def __aenter__(self) -> Self:
         await self.open()

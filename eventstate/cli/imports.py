@@ -81,9 +81,10 @@ def import_(
 
     What was brought in before is passed over, so an interrupted import can be repeated, and what changed
     in a source since becomes a new commit of the same round. Sessions with damaged rounds, and sessions
-    that were changed by others since, are refused as a whole and told, and the exit status is then 1; the
-    others are brought in. A file {user}_{session}.json is a session of the user "" unless --users has the
-    user. Names of keys that could mean another user are told.
+    that were changed by others or deleted since, are refused as a whole and told, and the exit status is
+    then 1; the others are brought in. A file {user}_{session}.json is a session of the user "" unless
+    --users has the user; a key of RedisSession has its user, "default_user" if none was given there. Names
+    of keys that could mean another user are told.
 
     \b
     Examples:

@@ -57,12 +57,12 @@ def record(
       eventstate record agent.db trip.jsonl --user alice --session trip
     """
     from eventstate.errors import TranscriptError
+    from eventstate.journal.files import is_part
     from eventstate.store import StateStore
     from eventstate.transcripts import Recorder
     from eventstate.values.registry import TypeRegistry
 
-    # Closing a descriptor of a live database drops SQLite's locks on it.
-    if any(_same_file(Path(transcript), Path(file + end)) for end in ("", "-wal", "-shm", "-journal")):
+    if is_part(transcript, file):
         raise click.UsageError(f"{transcript} is the store itself, not a transcript.")
     ring = None if keys is None else open_keys(keys)
     size = 0 if transcript == "-" else Path(transcript).stat().st_size
@@ -92,7 +92,3 @@ def record(
     out.result(counts, f"{count(len(recorder.sessions), 'session')}, {told}{refused}")
     if recorder.refused:
         ctx.exit(1)
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)

@@ -40,9 +40,7 @@ def entries(stream: BinaryIO, title: str) -> Iterator[Entry]:
     Raises:
         ImportFailedError: it is damaged, or no dump.
     """
-    start = next((line for line in stream if line.strip()), b"")
-    stream.seek(0)
-    if _is_line(start):
+    if _has_lines(stream):
         yield from _lines(stream, title)
         return
     place = _Place(title, 0)
@@ -69,19 +67,23 @@ def is_dump(stream: BinaryIO, wanted: Iterable[str]) -> bool:
     Raises:
         DocumentError: it is no JSON.
     """
-    start = next((line for line in stream if line.strip()), b"")
-    if _is_line(start):
+    if _has_lines(stream):
         return True
-    stream.seek(0)
     found = parse(stream.read())
     if _is_entry(found[0] if type(found) is list and found else found):
         return True
     return type(found) is dict and any(part in key for key in found for part in wanted)
 
 
-def _is_line(line: bytes) -> bool:
+def _has_lines(stream: BinaryIO) -> bool:
+    """Say whether each line is an entry, by the first one; the stream is at its start then as before."""
+    start = next((line for line in stream if line.strip()), b"")
+    whole = not stream.read(1)
+    stream.seek(0)
+    if whole:  # what is on one line is read as a document, which an entry may be, and parsed but once
+        return False
     try:
-        return _is_entry(parse(line))
+        return _is_entry(parse(start))
     except DocumentError:
         return False
 

@@ -22,6 +22,7 @@ from eventstate.errors import ConflictError, EncryptionError, SessionDeletedErro
 from eventstate.importers.documents import DocumentError, parse_state
 from eventstate.importers.names import Names
 from eventstate.importers.sources import Found, Kind, Options, Source
+from eventstate.services.life import life_of
 from eventstate.values.delta import diff
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from eventstate.history import Round
     from eventstate.importers.entries import Payload, Read
-    from eventstate.session import Session
     from eventstate.store import StateStore
 
 KIND: Final = "import"
@@ -169,8 +169,7 @@ class _Import:
     def _bring(self, found: Found, places: list[str]) -> None:
         try:
             told = self._told(found, places)
-            session = self._store.session(*found.named.names)
-            self._result.added += _Session(session, found, force=self._force).write(told)
+            self._result.added += _Session(self._store, found, force=self._force).write(told)
         except (_Refused, DocumentError, ConflictError, SessionDeletedError, EncryptionError) as error:
             self._result.refused += 1
             if str(error):
@@ -239,8 +238,9 @@ def _number(name: str) -> int:
 class _Session:
     """A session that something is brought into."""
 
-    def __init__(self, session: Session, found: Found, *, force: bool) -> None:
-        self._session = session
+    def __init__(self, store: StateStore, found: Found, *, force: bool) -> None:
+        self._store = store
+        self._session = store.session(*found.named.names)
         self._found = found
         self._force = force
 
@@ -256,6 +256,8 @@ class _Session:
         version = session.version
         there = {turn.id: turn for turn in session.rounds()}
         new = [item for item in told if not self._is(there.get(item.number), item)]
+        if new and life_of(self._store, self._found.named.names).session.branch != session.branch:
+            raise _Refused(f"{self._title} was deleted since: nothing would be seen there")
         if new and not self._force and not self._untouched(version, there):
             raise _Refused(f"{self._title} was changed since, or was not brought in from here")
         for item in new:

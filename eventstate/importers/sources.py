@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from eventstate.checks import check_text
@@ -13,16 +12,17 @@ from eventstate.importers.documents import DocumentError
 from eventstate.importers.entries import Entry, Payload
 from eventstate.importers.names import STATE, Named, Names
 from eventstate.importers.rdb import MAGIC, Reader
+from eventstate.journal.files import is_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
 Kind = Literal["json-session", "rdb", "redis-json"]
 
 _TYPES: Final = {"redis-state": "hash", "redis-session": "string"}
 _MARKS: Final = (STATE, ":session:")  # of keys
-_STORE: Final = ("", "-wal", "-shm", "-journal")
 
 
 class Found(NamedTuple):
@@ -116,9 +116,7 @@ class Source:
     def _guard(self, path: Path) -> None:
         if not path.is_file():
             raise ImportFailedError(f"{path}: neither a file nor a folder")
-        # Closing a descriptor of a live database drops SQLite's locks on it.
-        own = (Path(self._options.store + end) for end in _STORE)
-        if any(file.exists() and file.samefile(path) for file in own):
+        if is_part(path, self._options.store):
             raise ImportFailedError(f"{path}: the store itself, which can't be brought into itself")
 
     def _file(self, path: Path) -> Found:

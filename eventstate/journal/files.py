@@ -1,4 +1,4 @@
-"""Whether a file can be opened as a journal, as far as its name and size tell."""
+"""What the names and sizes of files tell: whether one can be opened as a journal, or is part of one."""
 
 from __future__ import annotations
 
@@ -42,6 +42,15 @@ def check_openable(path: str, *, read_only: bool) -> None:
         raise CorruptJournalError(f"{path}: empty, though there is a log beside it")
     elif not read_only and not os.access(path, os.W_OK):
         raise ReadOnlyError(f"{path}: no permission to write it; open it with read_only=True")
+
+
+def is_part(path: str | os.PathLike[str], journal: str) -> bool:
+    """Say whether a file is a journal's, or one of those beside it.
+
+    Such a file must not be opened and closed by anything but SQLite: that drops SQLite's locks on it.
+    """
+    parts = (Path(journal + end) for end in ("", "-wal", "-shm", "-journal"))
+    return Path(path).exists() and any(part.exists() and part.samefile(path) for part in parts)
 
 
 def _size(path: str) -> int:

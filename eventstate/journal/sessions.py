@@ -89,7 +89,7 @@ class Sessions:
 
     def forget(self) -> None:
         """Forget what was read of branches."""
-        self._known.clear()
+        self._known = OrderedDict()  # another thread may be using the old one
 
     def _row(self, branch: int) -> Any:
         row = self._connection.one(sql.GET_BRANCH, (branch,))
@@ -98,32 +98,34 @@ class Sessions:
         return row
 
     def _branch(self, row: Any) -> Branch:
-        rows = [row]
+        known, found, rows = self._known, dict[int, Branch](), [row]
         for current in rows:  # the list grows as ancestors are found, so that no fork is too deep
             for above in {current[3], current[5]} - {None}:
                 if above >= current[0]:
                     raise CorruptJournalError(
                         f"{self._connection.path}: branch {current[0]} starts from a later one"
                     )
-                if above not in self._known:
+                seen = known.get(above)
+                if seen is None:
                     rows.append(self._row(above))
+                else:
+                    found[above] = seen
         for number, session, name, parent, version, origin, commit, ceiling, named, *names in sorted(rows):
-            self._known[number] = Branch(
+            found[number] = known[number] = Branch(
                 number,
                 session,
                 name,
-                self._known.get(parent),
+                None if parent is None else found[parent],
                 version or 0,
-                self._known.get(origin),
+                None if origin is None else found[origin],
                 commit or 0,
                 ceiling,
                 named,
                 (names[0], names[1]) if names[0] is not None else None,
             )
-        branch = self._known[row[0]]
-        while len(self._known) > max(_CACHED, len(rows)):
-            self._known.popitem(last=False)
-        return branch
+        while len(known) > max(_CACHED, len(rows)):
+            known.popitem(last=False)
+        return found[row[0]]
 
     def gone(self, branch: Branch) -> EventStateError:
         """Give the error for a branch without commits: it was purged, or else the file is damaged."""

@@ -37,7 +37,8 @@ class EventSession:
     """Keeps the states of modules by session; each save is a round, which holds them all.
 
     It takes the place of AgentScope's `JSONSession` and `RedisSession`, and may be used from several event
-    loops, unless it stands on an `aio.StateStore`.
+    loops, unless it stands on an `aio.StateStore`. A caller that left the user out means `""` here, as with
+    `JSONSession`; to `RedisSession` that was `"default_user"`, which then has to be given.
 
     Args:
         store: an open store, plain or of `eventstate.aio`, which stays open; or a file's name, opened at
@@ -71,10 +72,14 @@ class EventSession:
 
         A second time does nothing, unless the first was cancelled.
         """
-        with self._lock:
-            self._closed = True
-        if self._faces is not None:
-            await self._faces.close()
+        self._closed = True
+        faces = self._faces or await asyncio.to_thread(self._started)
+        if faces is not None:
+            await faces.close()
+
+    def _started(self) -> Faces | None:
+        with self._lock:  # which another task has while it opens the file
+            return self._faces
 
     async def save_session_state(self, /, session_id: str, user_id: str = "", **modules: Module) -> None:
         """Save the states of `modules`, by their names, as a new round.

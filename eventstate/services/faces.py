@@ -60,6 +60,8 @@ class Faces:
     async def close(self) -> None:
         """Close all faces, once what waits in this event loop stands; and the store, if it is owned.
 
+        What other event loops wait for is not waited for, but this one stands still until their threads have
+        done what they have begun.
         If it is cancelled before that stands, all stay open. A second time does nothing.
         """
         with self._lock:
@@ -74,7 +76,7 @@ class Faces:
         with self._lock:
             self._closed = True  # another caller may have been cancelled meanwhile
             faces, self._faces = list(self._faces.values()), {}
-        for face in faces:  # of other loops, which are not waited for
+        for face in faces:
             await face.close()
         if self._owned:
             await asyncio.to_thread(self.store.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,11 +36,24 @@ class Life(NamedTuple):
 
 
 def life_of(store: StateStore, names: tuple[str, str]) -> Life:
-    """Find a session's life of now; `names` are those of the user and of the session."""
-    branches, ends = store.session(*names).branches(), 0
-    while _branch(ends + 1) in branches:
-        ends += 1
-    return Life(store.session(*names, _branch(ends)), _branch(ends + 1))
+    """Find a session's life of now; `names` are those of the user and of the session.
+
+    A few names are looked for, since a session may have many branches.
+    """
+    branches = store._journal.branches  # noqa: SLF001 - it asks for branches one by one
+    session, following = branches.session(*names), 1
+    if session is not None:
+
+        def is_taken(number: int) -> bool:
+            return branches.find(session, _branch(number)) is not None
+
+        bound = 1
+        while is_taken(bound):
+            bound *= 2
+        following = bisect.bisect_left(
+            range(bound), 1, lo=bound // 2 + 1, key=lambda number: 0 if is_taken(number) else 1
+        )
+    return Life(store.session(*names, _branch(following - 1)), _branch(following))
 
 
 def _branch(ends: int) -> str:

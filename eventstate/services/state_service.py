@@ -114,12 +114,15 @@ class StateService:
         """Open the store; a second time does nothing.
 
         Raises:
+            StoreClosedError: `stop` was called, and waits for saves that are not made yet.
             EventStateError: as `eventstate.StateStore` does.
         """
         await asyncio.to_thread(self._start)
 
     def _start(self) -> None:
         with self._lock:
+            if self._faces is not None and self._faces.closed:
+                raise StoreClosedError(f"{self!r} is being stopped; start it again when that is done")
             if self._faces is None:
                 store = self._memory or StateStore(self._path, **self._options)
                 if self._path == MEMORY:
@@ -133,13 +136,17 @@ class StateService:
 
         If it is cancelled before the saves are made, the service stays started.
         """
-        faces = self._faces
+        faces = self._faces or await asyncio.to_thread(self._started)
         if faces is not None:
             try:
                 await faces.close()
             finally:
                 if faces.closed and self._faces is faces:
                     self._faces = None
+
+    def _started(self) -> Faces | None:
+        with self._lock:  # which `start` has while it opens the store
+            return self._faces
 
     async def health(self) -> bool:
         """Say whether the service was started, its store can be read, and the file still has its name.
@@ -270,8 +277,9 @@ class StateService:
         """Make a session one without a state, in which rounds begin anew.
 
         The journal keeps what was there: a session's next rounds are on a new branch, `after-deletion-1` and
-        so on, which begins with nothing, and `StateStore.session` reads the branches of before. To remove
-        them for good, there is `await service.session(user_id, session_id).purge()`.
+        so on, which begins with nothing, and `StateStore.session` reads the branches of before. A fork of
+        such a name, whoever makes it, is taken for a deletion. To remove them for good, there is
+        `await service.session(user_id, session_id).purge()`.
 
         Returns:
             Whether there was anything to delete.

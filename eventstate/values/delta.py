@@ -333,6 +333,11 @@ def look(state: Mapping[Any, Any], path: Path) -> Any:
     return node
 
 
+def copied(edit: Edit, codec: Codec) -> Edit:
+    """Give an edit whose value shares nothing with this one's."""
+    return Edit(edit.path, edit.op, codec.copy(edit.value))
+
+
 def fold(edits: Iterable[Edit], state: dict[Any, Any] | None = None) -> dict[Any, Any]:
     """Apply all of `edits`, to the given state in place or to an empty one, and return it."""
     state = {} if state is None else state
@@ -347,7 +352,7 @@ def invert(state: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> list[E
     out: list[Edit] = []
     for edit in edits:
         out[:0] = _inverse(state, edit, codec.copy)
-        apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
+        apply(state, copied(edit, codec))
     return out
 
 

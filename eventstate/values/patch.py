@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventstate.errors import UnsupportedValueError
 from eventstate.values.codec import Codec, Live
-from eventstate.values.delta import Edit, Op, apply
+from eventstate.values.delta import Edit, Op, apply, copied
 from eventstate.values.paths import Path, pointer, shown
 from eventstate.values.registry import Unregistered
 
@@ -71,7 +71,7 @@ def json_patch(before: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> l
             continue
         inside = (*path, None) if op == Op.ORDER else path  # what is ordered are the keys inside
         mixed, old = _mixed_up(state, inside, codec), _look(state, path)
-        apply(state, Edit(edit.path, edit.op, codec.copy(edit.value)))
+        apply(state, copied(edit, codec))
         if mixed is not None:  # two keys share a name there: only the dict as a whole can be told
             tell("replace", mixed, _look(state, mixed))
         elif op == Op.ORDER:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from eventstate.errors import CorruptJournalError
-from eventstate.values.delta import Edit, Op, apply
+from eventstate.values.delta import Edit, Op, apply, copied
 from eventstate.values.holes import Holes, Parts
 from eventstate.values.paths import Path, show
 
@@ -177,7 +177,7 @@ class Redactor:
             return None
         if told[0] != where or told[1] != op or told[2] is not value:
             edit = _edit(*told, len(edit.path))
-        apply(self.state, Edit(edit.path, edit.op, self._codec.copy(edit.value)))
+        apply(self.state, copied(edit, self._codec))
         return edit
 
     def _tell(self, where: Path, op: int, value: Any, *, erased: bool) -> _Told | None:

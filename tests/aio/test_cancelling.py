@@ -440,3 +440,59 @@ async def test_what_could_not_be_kept_is_told_with_the_error(tmp_path: Path) -> 
         assert "expected version" in str(caught.value.__notes__)
         assert await session.state() == {"n": 5}
         assert lent(session) == 0
+
+
+@in_loop
+async def test_with_nothing_but_notes_there_is_a_round_as_without_tasks(tmp_path: Path) -> None:
+    async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:
+        kinds = {}
+        for name in ("plain", "tasks"):
+            session = store.session(name)
+            await session.note("noted")
+            with pytest.raises(ValueError, match="out"):
+                if name == "plain":
+                    with session.plain.round(on_error="keep", if_changed=True):
+                        raise ValueError("out")
+                async with session.round(on_error="keep", if_changed=True):
+                    raise ValueError("out")
+            kinds[name] = [turn.kind async for turn in session.rounds()]
+        assert kinds["tasks"] == kinds["plain"] == ["interrupted"]
+
+
+def test_a_loop_that_ends_before_the_keeping_began_leaves_nothing_lent_and_says_so(tmp_path: Path) -> None:
+    caught: list[BaseException] = []
+    with StateStore(tmp_path / "a.db", **OPTIONS) as plain:
+        plain.session("u").save({"n": 0})
+
+        async def main() -> None:
+            store = aio.StateStore.over(plain)
+            session = store.session("u")
+
+            async def work() -> None:
+                try:
+                    async with session.round(on_error="keep") as state:
+                        count(state)
+                        entered.set()
+                        await asyncio.Event().wait()
+                except asyncio.CancelledError as error:
+                    caught.append(error)
+                    assert lent(session) == 0
+                    raise
+
+            entered = asyncio.Event()
+            task = asyncio.create_task(work())
+            await entered.wait()
+            task.cancel()
+            await until(
+                lambda: len(asyncio.all_tasks()) == 3
+            )  # the one that keeps is there, and has not begun
+            for other in asyncio.all_tasks() - {task, asyncio.current_task()}:
+                other.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await store.close()
+
+        asyncio.run(main())
+        assert "may not have been kept" in str(caught[0].__notes__)
+        assert plain.session("u").state() == {"n": 0}
+        plain.session("u").update(count)
+        assert plain.session("u").state() == {"n": 1}

@@ -148,6 +148,20 @@ def test_one_loop_after_the_other_may_use_a_store(tmp_path: Path) -> None:
         assert again.session("u").state() == {"n": 30}
 
 
+def test_one_loop_after_the_other_may_open_a_store_in_several_tasks(tmp_path: Path) -> None:
+    store = aio.StateStore(tmp_path / "a.db", **OPTIONS)
+
+    async def use() -> None:
+        await asyncio.gather(*(store.open() for _ in range(3)))
+        await store.session("u").update(count)
+        await store.close()
+
+    for _ in range(3):
+        asyncio.run(use())
+    with StateStore(tmp_path / "a.db") as again:
+        assert again.session("u").state() == {"n": 3}
+
+
 @in_loop
 async def test_a_second_loop_is_refused_as_long_as_commits_wait_in_the_first(tmp_path: Path) -> None:
     async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:

@@ -174,10 +174,12 @@ async def test_options_that_the_caller_changes_afterwards_are_journaled_as_they_
 @in_loop
 async def test_edits_that_the_caller_changes_afterwards_are_journaled_as_they_were(tmp_path: Path) -> None:
     async with aio.StateStore(tmp_path / "a.db", durability="normal") as store:
-        session, value = store.session("u"), [1]
-        work = session.write("written", CommitOptions(), 0, [Edit(("list",), Op.SET, value)])
+        session, value, metadata = store.session("u"), [1], {"n": 1}
+        edits = [Edit(("list",), Op.SET, value)]
+        work = session.write("written", CommitOptions(metadata=metadata), 0, edits)
         task = asyncio.create_task(work)
         await asyncio.sleep(0)
         value.append(2)
-        await task
+        metadata["n"] = 2
+        assert (await task).metadata == {"n": 1}
         assert await session.state() == {"list": [1]}

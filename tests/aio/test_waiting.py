@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eventstate import StateStore, aio
+from eventstate import CommitOptions, InvalidStateError, StateStore, aio
 from eventstate.group import commit_all
 from eventstate.testing import FaultyDisk
+from eventstate.values.delta import Edit, Op
 from tests.aio.loops import Gate, in_loop, settle
 from tests.stores import ids, packed
 
@@ -399,3 +400,25 @@ async def test_what_changes_nothing_after_a_commit_of_the_same_moment_names_that
         )
         assert (made.id, named) == (2, made)
         assert again.id == 3
+
+
+@in_loop
+async def test_edits_that_fit_in_part_leave_nothing_for_those_who_wait_with_them(tmp_path: Path) -> None:
+    async with aio.StateStore(tmp_path / "a.db", durability="normal") as store:
+        session = store.session("u")
+        await session.save({"x": 1})
+        edits = [Edit(("a",), Op.SET, 1), Edit(("nope", "deep"), Op.SET, 2)]
+        async with Gate(store):
+            waiting = asyncio.gather(
+                session.write("written", CommitOptions(), 1, edits),
+                session.save({"x": 5, "a": 1}),
+                session.update(count),
+                return_exceptions=True,
+            )
+            await settle()
+        refused, *made = await waiting
+        assert isinstance(refused, InvalidStateError)
+        assert not any(isinstance(outcome, BaseException) for outcome in made)
+        assert await session.state() == {"x": 5, "a": 1, "n": 1}
+    with StateStore(tmp_path / "a.db") as plain:
+        assert plain.session("u").state() == {"x": 5, "a": 1, "n": 1}

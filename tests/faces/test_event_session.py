@@ -86,6 +86,20 @@ async def test_the_user_may_be_left_out(tmp_path: Path) -> None:
         assert (nobody.value, u.value) == ("nobody's", "u's")
 
 
+@differs('a user that was left out is "" with files, and "default_user" with Redis', "it is the contract's")
+@awaited
+async def test_a_user_that_was_left_out_has_a_name(tmp_path: Path) -> None:
+    async with sessions(tmp_path) as held:
+        await held.save_session_state("s", agent=Box(1))
+        found = {}
+        for user in ("", "default_user"):
+            agent = Box("untouched")
+            await held.load_session_state("s", user, agent=agent)
+            found[user] = agent.value
+        nobody, named = {"": 1, "default_user": "untouched"}, {"": "untouched", "default_user": 1}
+        assert found == by_face(ours=nobody, json=nobody, redis=named)
+
+
 @awaited
 async def test_sessions_and_users_are_apart(tmp_path: Path) -> None:
     async with sessions(tmp_path) as held:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from eventstate import StateStore
 from eventstate.importers.sources import Source
+from eventstate.services import StateService
 from eventstate.writer import Writer
 from tests.importers.bringing import STATES, bring, dumped
 from tests.importers.forge import FILES
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from eventstate import StateStore
 
 
 CHANGES: dict[str, Any] = {
@@ -94,6 +95,21 @@ def test_a_deleted_session_is_refused_and_told(store: StateStore, tmp_path: Path
     assert (result.refused, result.added) == (1, 0)
     assert "deleted" in result.problems[0].message
     assert not session.exists
+
+
+def test_a_session_that_the_service_deleted_is_refused_and_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with StateService(tmp_path / "a.db") as service:
+            with StateStore(tmp_path / "a.db") as store:
+                bring(store, dumped(tmp_path, STATES))
+                assert await service.delete_state("alice", "trip")
+                result = bring(store, dumped(tmp_path, STATES | {"4": {}}), force=True)
+                assert (result.refused, result.added) == (1, 0)
+                assert "'alice', 'trip' was deleted since" in result.problems[0].message
+                assert bring(store, dumped(tmp_path, STATES)).ok
+            assert await service.list_sessions() == []
+
+    asyncio.run(run())
 
 
 def test_another_writer_in_between_is_refused(

@@ -306,6 +306,27 @@ def test_a_stop_that_is_cancelled_does_not_keep_another_one_from_it(path: Path) 
     asyncio.run(run())
 
 
+def test_a_service_is_not_started_while_it_is_stopped_nor_left_started_by_a_stop(path: Path) -> None:
+    async def run() -> None:
+        service = StateService(path, max_waiting=2)
+        await service.start()
+        saving = [asyncio.ensure_future(service.save_state("alice", state_of(n))) for n in range(50)]
+        await asyncio.sleep(0)
+        stopping = asyncio.ensure_future(service.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(StoreClosedError, match="is being stopped"):
+            await service.start()
+        await asyncio.gather(stopping, *saving)
+        starting = asyncio.ensure_future(service.start())
+        await asyncio.sleep(0)
+        await service.stop()
+        assert starting.done()
+        assert await service.health() is False
+        assert workers() == []
+
+    asyncio.run(run())
+
+
 def test_services_that_start_and_stop_at_once_open_one_store(path: Path) -> None:
     async def run() -> None:
         service = StateService(path)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eventstate import SessionDeletedError, StateStore
+from eventstate.journal.branches import Branches
+from eventstate.journal.sessions import Sessions
 from eventstate.keys import MemoryKeyRing
 from eventstate.services import StateService
-from eventstate.services.life import Life
+from eventstate.services.life import Life, life_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,6 +52,34 @@ def test_a_deleted_session_has_no_state_and_begins_anew(path: Path) -> None:
             assert await service.export_state("alice", round_id=2) is None
 
     asyncio.run(run())
+
+
+def test_a_session_with_many_lives_and_forks_is_found_with_a_few_looks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, find = [0], Branches.find
+
+    def counted(branches: Branches, session: int, name: str) -> Any:
+        looks[0] += 1
+        return find(branches, session, name)
+
+    async def run() -> None:
+        async with StateService(path) as service:
+            for life in range(20):
+                assert (
+                    life_of(service._face().plain, ("alice", "default")).next == f"after-deletion-{life + 1}"
+                )
+                await service.save_state("alice", {"life": life})
+                for fork in range(3):
+                    service.session("alice").plain.fork(f"fork {fork} of {life}")
+                assert await service.export_state("alice") == {"life": life}
+                assert await service.delete_state("alice")
+            monkeypatch.setattr(Branches, "find", counted)
+            monkeypatch.delattr(Sessions, "names")
+            life_of(service._face().plain, ("alice", "default"))
+
+    asyncio.run(run())
+    assert looks[0] <= 11  # 1, 2, 4, 8, 16, 32, and halves between 16 and 32
 
 
 def test_only_the_session_that_is_named_is_deleted(path: Path) -> None:

@@ -7,6 +7,7 @@ import collections
 import contextlib
 import copy
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ from eventstate import (
     UnsupportedValueError,
     aio,
 )
-from eventstate.services import EventSession
+from eventstate.services import EventSession, event_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -400,3 +401,30 @@ def test_names_that_are_no_text_are_refused(path: Path) -> None:
                 await session.load_session_state("trip", None, memory=Memory(1))  # type: ignore[arg-type] # the same
 
     asyncio.run(run())
+
+
+def test_closing_while_the_file_is_opened_leaves_it_closed_and_the_loop_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, stores = threading.Event(), threading.Event(), list[StateStore]()
+
+    def slowly(path: str) -> StateStore:
+        begun.set()
+        assert go_on.wait(60)
+        stores.append(StateStore(path))
+        return stores[0]
+
+    async def run() -> None:
+        held = EventSession(str(tmp_path / "a.db"))
+        monkeypatch.setattr(event_session, "StateStore", slowly)
+        saving = asyncio.ensure_future(held.save_session_state("s", memory=Memory(1)))
+        await asyncio.to_thread(begun.wait, 60)
+        closing = asyncio.ensure_future(held.close())
+        await asyncio.sleep(0)
+        go_on.set()  # which nobody would do if the loop stood still
+        await closing
+        with pytest.raises(StoreClosedError):
+            await saving
+
+    asyncio.run(run())
+    assert stores[0].closed
