@@ -39,6 +39,16 @@ def check_round(number: object) -> int:
     return number
 
 
+def check_on_error(value: object) -> None:
+    """Refuse what does not say what becomes of changes when a round's body raises.
+
+    Raises:
+        ValueError: it is neither `"discard"` nor `"keep"`.
+    """
+    if value not in ("discard", "keep"):
+        raise ValueError(f"on_error is 'discard' or 'keep', not {value!r}")
+
+
 def check_state(value: object) -> dict[Any, Any]:
     """Give `value` back if it is a dict, plain or live: another kind would come back as a plain one.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from eventstate.checks import check_state, check_text
+from eventstate.checks import check_on_error, check_state, check_text
 from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.editing import editing
 from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidStateError, RoundNotFoundError
@@ -63,8 +63,7 @@ class Session(Retention):
         Raises:
             ConflictError: the branch moved while the body ran; nothing was written.
         """
-        if on_error not in ("discard", "keep"):
-            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        check_on_error(on_error)
         checked = CommitOptions(**options)
         opened = self._writer.open()
         try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from eventstate.agents.hooks import Hook, Hooked, Status, within
 from eventstate.agents.messages import Console, Speaking, Voice
@@ -14,6 +15,7 @@ from eventstate.agents.replies import REPLIES, Phase, Record, Reply, mark_unfini
 from eventstate.agents.shape import inside
 from eventstate.agents.streaming import Outlet
 from eventstate.agents.turns import Turns
+from eventstate.checks import check_on_error
 from eventstate.ending import CutOff
 from eventstate.errors import AgentBusyError
 
@@ -21,11 +23,28 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from typing import TextIO
 
-    from eventstate import Session, aio
+    from eventstate import Session
+    from eventstate.agents.binding import Binding
 
 
 def _new_id() -> str:
     return uuid.uuid4().hex
+
+
+@dataclass(slots=True, eq=False)
+class _Observation:
+    """What a bound agent observes by itself, as one round of its tree."""
+
+    binding: Binding
+    loop: asyncio.AbstractEventLoop
+    collects: bool = True
+    """Whether changes are collected for it still."""
+
+
+# In the context, as replies are: what an observation calls is a part of it.
+_OBSERVATIONS: Final[contextvars.ContextVar[tuple[_Observation, ...]]] = contextvars.ContextVar(
+    "eventstate.agents.observations", default=()
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -41,8 +60,7 @@ class _Life:
     rounds: Turns = field(default_factory=Turns)
     """Whose changes are collected, as long as the agent is not bound; then the binding has such turns."""
     reply: Reply | None = None
-    observing: asyncio.AbstractEventLoop | None = None
-    """Where changes are collected for an observation."""
+    observing: _Observation | None = None
     abandoned: bool = False
     """Whether a reply was left in an event loop that was closed, and is still to be marked."""
 
@@ -56,7 +74,8 @@ class Agent(Speaking, Hooked, Recording):
 
     Agents in one bound tree of modules reply one after the other, whatever their `concurrent_replies`. If
     the reply of one calls another of them, what that one does is part of the same round: it is committed
-    with it, or taken back, and the inner reply has its own notes, the last of them `reply.returned`.
+    with it, or taken back, and the inner reply has its own notes, the last of them `reply.returned`. So it
+    is with what another one observes inside an observation; a reply in there is refused.
 
     Args:
         concurrent_replies: whether a call while the agent replies is refused, or waits for its turn.
@@ -75,8 +94,7 @@ class Agent(Speaking, Hooked, Recording):
     ) -> None:
         if concurrent_replies not in ("refuse", "queue"):
             raise ValueError(f"concurrent_replies is 'refuse' or 'queue', not {concurrent_replies!r}")
-        if on_error not in ("discard", "keep"):
-            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        check_on_error(on_error)
         super().__init__()
         self._life = _Life(concurrent_replies, on_error == "keep", new_id)
         self._voice = Voice(Console(console), Outlet(), {})
@@ -108,7 +126,7 @@ class Agent(Speaking, Hooked, Recording):
 
         Raises:
             AgentBusyError: the agent is replying, and concurrent replies are refused; or it is called by
-                its own reply, or its own observation when bound, which would wait for itself.
+                its own reply, or an observation of its own or its bound tree's, which would wait for itself.
             InvalidStateError: a round of the tree of modules that it is in is open already.
         """
         inside(self)  # raises if the constructor left out that of this class
@@ -117,6 +135,8 @@ class Agent(Speaking, Hooked, Recording):
             raise AgentBusyError(f"{self!r}: a reply may not call its own agent, for which it would wait")
         if self.bound is not None and within(self, "observe"):
             raise AgentBusyError(f"{self!r}: a bound agent can't be called while it observes")
+        if self._is_observed():
+            raise AgentBusyError(f"{self!r}: it would wait for the observation of its tree that calls it")
         if life.concurrent == "refuse" and not life.turns.free:
             raise AgentBusyError(f"{self!r}: it is giving reply {self._reply_id!r}")
         turn = await life.turns.take()
@@ -153,6 +173,11 @@ class Agent(Speaking, Hooked, Recording):
             return None
         return next((reply for reply in reversed(REPLIES.get()) if reply.gathers_for(binding)), None)
 
+    def _is_observed(self) -> bool:
+        """Say whether the caller is part of what an agent of the bound tree observes."""
+        binding = inside(self).binding
+        return any(seen.collects and seen.binding is binding for seen in _OBSERVATIONS.get())
+
     def _begin_reply(self) -> Reply:
         task = asyncio.current_task()
         if task is None:
@@ -183,8 +208,9 @@ class Agent(Speaking, Hooked, Recording):
 
     def _clear(self) -> None:
         """Give up what the agent did in an event loop that was closed."""
-        if self._life.observing is not None and self._life.observing.is_closed():
-            self._life.observing, self._life.abandoned = None, True
+        seen = self._life.observing
+        if seen is not None and seen.loop.is_closed():
+            self._life.observing, self._life.abandoned, seen.collects = None, True, False
             self._discard()
         reply = self._life.reply
         if reply is not None and reply.task.get_loop().is_closed():
@@ -287,22 +313,15 @@ class Agent(Speaking, Hooked, Recording):
 
     # Its session.
 
-    def bind(self, session: Session | aio.Session, *, load: bool = True) -> None:
-        """Take the state of a session, and journal from now on what happens; see `StateModule.bind`.
-
-        Replies that were begun there and never came to an end, since their process was killed, are marked
-        by notes `reply.unfinished` and `tool.unfinished`, once. This waits for the file, in the loop too.
-
-        Raises:
-            AgentBusyError: the agent is replying or observing.
-        """
+    def _enter(self) -> None:
         self._idle("bound")
-        super().bind(session, load=load)
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: Session, *, marked: bool) -> bool:
         self._clear()
-        mark_unfinished(session)
+        if not marked:
+            mark_unfinished(session)
         self._is_marked()
+        return True
 
     def _is_abandoned(self) -> bool:
         self._clear()
@@ -340,28 +359,32 @@ class Agent(Speaking, Hooked, Recording):
         return "interrupted" if reply.interrupted else "cancelled"  # a task that the reply started
 
     async def _surrounded(self, method: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Make what a bound agent observes one round, unless it is part of a reply's."""
+        """Make what a bound agent observes one round, unless it is part of another one."""
         self._clear()
         binding, reply = inside(self).binding, self._life.reply
         replying = binding is not None and reply is not None and reply.gathers_for(binding)
-        if method != "observe" or binding is None or replying or self._outer_reply() is not None:
+        if method != "observe" or binding is None or replying or self._outer_reply() or self._is_observed():
             return await call()
-        rounds, loop = self._rounds(), asyncio.get_running_loop()
-        collecting = await rounds.take()
+        rounds, before = self._rounds(), _OBSERVATIONS.get()
+        collecting, seen = await rounds.take(), _Observation(binding, asyncio.get_running_loop())
         try:
             await self._mark_abandoned()
             self._collect()
-            self._life.observing = loop
+            self._life.observing = seen
+            _OBSERVATIONS.set((*(other for other in before if other.collects), seen))
             try:
                 result = await call()
             except BaseException:
-                if self._life.observing is loop:  # it is not if the loop was closed, and all taken back
+                if seen.collects:  # it does not if the loop was closed, and all taken back
                     self._discard()
                 raise
+            seen.collects = False
             await self._journaled(self._commit("observe", if_changed=True))
             return result
         finally:
-            if self._life.observing is loop:
+            _OBSERVATIONS.set(before)
+            seen.collects = False
+            if self._life.observing is seen:
                 self._life.observing = None
             rounds.give(collecting)
 

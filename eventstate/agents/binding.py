@@ -7,10 +7,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack
 
 from eventstate.agents.link import STALE, Link
-from eventstate.agents.listeners import tell
+from eventstate.agents.listeners import LOGGER, tell
 from eventstate.agents.loading import put
 from eventstate.agents.shape import holds, inside, is_computed, is_nest, validate
 from eventstate.agents.tree import release
+from eventstate.checks import check_on_error
 from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.ending import ended
 from eventstate.errors import EventStateError, InvalidStateError
@@ -173,16 +174,23 @@ class Binding(Link):
             raise
         if edits and turn.version <= self.version:
             self._fall_back(flight)
-            return turn
-        self._flight, self.collecting = None, False
-        self._written(turn)
-        self._let_go(gone)
-        tell(news)
-        if self._stirred:
-            self.changed()
+        else:
+            self._flight, self.collecting = None, False
+            self._written(turn)
+            self._let_go(gone)
+            tell(news)
+            if self._stirred:
+                self._commit_rest()
         if cancelled is not None:
             raise cancelled
         return turn
+
+    def _commit_rest(self) -> None:
+        """Commit what was changed while a commit was on its way; that stands, whatever becomes of this."""
+        try:
+            self.changed()
+        except Exception:  # noqa: BLE001 - it has taken back what it could not commit
+            LOGGER.exception("%r: what was changed during a commit is lost", self.session)
 
     def _fall_back(self, flight: _Flight) -> None:
         """Discard what was on its way, and what came after it."""
@@ -207,8 +215,7 @@ class Binding(Link):
         self, *, on_error: Literal["discard", "keep"] = "discard", **options: Unpack[CommitKeywords]
     ) -> Iterator[None]:
         """Make one round of the changes in the block; see `Session.round`."""
-        if on_error not in ("discard", "keep"):
-            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        check_on_error(on_error)
         self.checked(options)
         self.begin()
         try:

@@ -28,7 +28,7 @@ def _observed(method: Any) -> Any:
             self._refill(before)
             raise
         self._binding.container_changed(self, before)
-        return self if result is self else result
+        return result
 
     return change
 

@@ -171,7 +171,9 @@ def hooked(function: Callable[..., Any]) -> Callable[..., Any]:
         running = _Running(self, method)
         _RUNNING.set((*before, running))
         try:
-            call = functools.partial(_call, running, function, _named(signature, self, args, kwargs))
+            call = functools.partial(
+                _call, running, function, signature, _named(signature, self, args, kwargs)
+            )
             return await (call() if inside else self._surrounded(method, call))
         finally:
             running.live = False
@@ -188,7 +190,9 @@ def within(owner: Hooked, method: str) -> bool:
     )
 
 
-async def _call(running: _Running, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+async def _call(
+    running: _Running, function: Callable[..., Any], signature: inspect.Signature, kwargs: dict[str, Any]
+) -> Any:
     """Make a call with its hooks."""
     self, method = running.owner, running.method
     try:
@@ -196,7 +200,7 @@ async def _call(running: _Running, function: Callable[..., Any], kwargs: dict[st
             kwargs = _changed(hook, await _result(hook(self, copy.deepcopy(kwargs))), kwargs)
         running.in_hooks = False
         try:
-            output = await _spread(function, self, kwargs)
+            output = await _spread(function, signature, self, kwargs)
         finally:
             running.in_hooks = True
         for hook in self._hooks(f"post_{method}"):
@@ -256,12 +260,14 @@ def _named(
     return named
 
 
-async def _spread(function: Callable[..., Any], self: Hooked, named: Mapping[str, Any]) -> Any:
+async def _spread(
+    function: Callable[..., Any], signature: inspect.Signature, self: Hooked, named: Mapping[str, Any]
+) -> Any:
     """Call with arguments that were named by `_named`, and perhaps changed by hooks."""
     left = dict(named)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    kinds = list(inspect.signature(function).parameters.values())[1:]
+    kinds = list(signature.parameters.values())[1:]
     many = any(left.get(p.name) for p in kinds if p.kind is p.VAR_POSITIONAL)
     for parameter in kinds:
         if parameter.name not in left:

@@ -10,7 +10,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from eventstate.agents.shape import Modular, codec_of, dump, holds, inside, walk
+from eventstate.agents.shape import Modular, codec_of, dump_attribute, holds, inside, walk
 from eventstate.errors import EventStateError
 from eventstate.values.delta import MISSING
 
@@ -27,9 +27,6 @@ MOST: Final = 1000
 
 LOGGER: Final = logging.getLogger("eventstate.agents")
 
-_far: weakref.WeakValueDictionary[int, Modular] = weakref.WeakValueDictionary()
-"""Modules with listeners that hear of more than the module's own attributes, by their ids."""
-
 
 class News(NamedTuple):
     """A change that somebody wants to know; the values are packed, or `MISSING`."""
@@ -42,7 +39,13 @@ class News(NamedTuple):
 
 
 class _Telling(threading.local):
+    """What a thread knows: a module belongs to one, and no other may walk through it."""
+
     queue: deque[News] | None = None
+
+    def __init__(self) -> None:
+        self.far: weakref.WeakValueDictionary[int, Modular] = weakref.WeakValueDictionary()
+        """Modules with listeners that hear of more than the module's own attributes, by their ids."""
 
 
 _telling = _Telling()
@@ -59,8 +62,8 @@ def add(module: Modular, name: str, listener: Listener) -> None:
     ):
         raise TypeError(f"{name}: a listener is no coroutine function: nobody would await it")
     inside(module).listeners.setdefault(name, []).append(listener)
-    if "." in name or name == "*":
-        _far[id(module)] = module
+    if _is_far(name):
+        _telling.far[id(module)] = module
 
 
 def remove(module: Modular, name: str, listener: Listener) -> None:
@@ -75,6 +78,12 @@ def remove(module: Modular, name: str, listener: Listener) -> None:
     found.remove(listener)
     if not found:
         del inside(module).listeners[name]
+    if not any(map(_is_far, inside(module).listeners)):
+        _telling.far.pop(id(module), None)
+
+
+def _is_far(name: str) -> bool:
+    return "." in name or name == "*"
 
 
 def dotted(path: Path) -> str:
@@ -92,14 +101,14 @@ def hearing(module: Modular, name: str) -> Iterator[Listener]:
 def audience(module: Modular, name: str) -> list[tuple[Listener, str]]:
     """Give who hears of a change of an unbound module's attribute, with the name that each knows it by."""
     found = [(listener, name) for listener in hearing(module, name)]
-    for other in list(_far.values()):
+    for other in list(_telling.far.values()):
         if other is not module:
-            found += [
-                (listener, dotted((*path, name)))
-                for path, member in walk(other)
-                if member is module
-                for listener in hearing(other, dotted((*path, name)))
-            ]
+            try:
+                names = [dotted((*path, name)) for path, member in walk(other) if member is module]
+            except Exception:  # the assignment may have nothing to do with that module
+                LOGGER.exception("%s: its listeners can't be told of changes in it", type(other).__name__)
+                continue
+            found += [(listener, known) for known in names for listener in hearing(other, known)]
     return found
 
 
@@ -126,24 +135,12 @@ def _packed(module: Modular, name: str) -> Any:
     value = getattr(module, name, MISSING)
     if value is MISSING or not (name in own.attributes or holds(value)):
         return MISSING
-    how = own.attributes.get(name)
     try:
-        if how is not None and how.to_json is not None:
-            value = how.to_json(value)
-        return codec_of(module).encode(_plain(value))
+        codec = codec_of(module)
+        return codec.encode(dump_attribute(module, value, codec, (name,)))
     except (EventStateError, ValueError, TypeError):
         LOGGER.exception("%s.%s can't be told to its listeners", type(module).__name__, name)
         return MISSING
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Modular):
-        return value.state_dict() if type(value).own_state else dump(value)
-    if not holds(value):
-        return value
-    if isinstance(value, dict):
-        return {key: _plain(child) for key, child in value.items()}
-    return [_plain(child) for child in value]
 
 
 def tell(news: Iterable[News]) -> None:

@@ -21,6 +21,7 @@ from eventstate.agents.shape import (
     validate,
 )
 from eventstate.errors import AttributeNotFoundError, InvalidStateError
+from eventstate.values.delta import MISSING
 from eventstate.values.paths import Path, show
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """One assignment: to a module's attribute, to a slot of a container, or a whole state to a module."""
+    """One assignment: to a module's attribute, to a slot of a container, or a whole state to a module.
+
+    The slot of the last is `MISSING`: `None` may be the key of a dict.
+    """
 
     owner: Any
     slot: Any
@@ -83,7 +87,7 @@ class Plan:
         undo: list[Callable[[], None]] = []
         try:
             for owner, slot, value in self.steps:
-                if slot is None:
+                if slot is MISSING:
                     undo.append(functools.partial(owner.load_state_dict, owner.state_dict()))
                     owner.load_state_dict(value)
                 elif isinstance(owner, Modular):
@@ -106,7 +110,7 @@ class Plan:
                 raise ValueError(f"{show(path)}: the same module as at {show(seen[0])}, with another state")
             return
         if type(module).own_state and not top:
-            self.steps.append(Step(module, None, own_copy(self._codec, state, path)))
+            self.steps.append(Step(module, MISSING, own_copy(self._codec, state, path)))
             return
         state = migrated(module, self._codec.decode(data), path)
         for name, value in nested(module).items():

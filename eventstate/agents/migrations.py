@@ -70,10 +70,11 @@ def upcast(module: Modular, state: Any, path: Path = ()) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise InvalidStateError(f"{show(path)}: a module's state is a dict, not {type(state).__name__}")
     copy: dict[str, Any] = codec_of(module).copy(state)
-    return _upcast(module, copy, path)
+    return upcast_own(module, copy, path)
 
 
-def _upcast(module: Modular, state: dict[str, Any], path: Path) -> dict[str, Any]:
+def upcast_own(module: Modular, state: dict[str, Any], path: Path = ()) -> dict[str, Any]:
+    """Like `upcast`, of a state that is the caller's own and may be changed."""
     state = migrated(module, state, path)
     found = nested(module)
     found.update((name, getattr(module, name, None)) for name in inside(module).attributes)
@@ -87,7 +88,7 @@ def _upcast_part(value: Any, state: Any, path: Path) -> Any:
     if isinstance(value, Modular):
         if type(value).own_state or not isinstance(state, dict):
             return state
-        return _upcast(value, state, path)
+        return upcast_own(value, state, path)
     if isinstance(value, dict) and isinstance(state, dict):
         common = _kind(list(value.values()))
         slots = {key: value.get(key, common) for key in state}

@@ -246,7 +246,8 @@ class StateModule(Modular):
 
         It gets copies of its own, in the form that they have in the state; `MISSING` stands for none.
         What it raises is logged. Changes that it makes are told after those that are being told. Whoever
-        made the change waits for it, though what it hears of stands, and no lock is held.
+        made the change waits for it, though what it hears of stands, and no lock is held. Of what is changed
+        inside a nested module that is not bound, only listeners added in the same thread hear.
 
         Args:
             name: of an attribute; `"memory.content"` or `"workers.0.count"` inside nested modules; `"*"` for
@@ -282,8 +283,11 @@ class StateModule(Modular):
     def bind(self, session: Any, *, load: bool = True) -> None:
         """Journal each change from now on; the state that the session has is loaded, or else this one saved.
 
-        What a migration, or attributes that are missing there, make of it is journaled as a round. If there
-        are agents in the module, their replies that never came to an end are marked; see `Agent.bind`.
+        What a migration, or attributes that are missing there, make of it is journaled as a round.
+
+        If there are agents in the module, replies that were begun there and never came to an end, since their
+        process was killed, are marked by notes `reply.unfinished` and `tool.unfinished`, once. This waits for
+        the file, in an event loop too.
 
         Args:
             session: an `eventstate.Session` or `eventstate.aio.Session` without a model; with the latter,
@@ -291,26 +295,39 @@ class StateModule(Modular):
             load: `False` to save the module's state in place of the session's.
 
         Raises:
+            AgentBusyError: an agent in it is replying; nothing has changed.
             InvalidStateError: it is bound already, or the state can't be loaded; nothing has changed.
             TypeError: the class has a `state_dict` of its own, or that is no session.
         """
         own = inside(self)
+        for _, member in list(walk(self)):
+            member._enter()  # noqa: SLF001 - a module, too; asked before anything is loaded into one
         if own.binding is not None:
             raise InvalidStateError(f"{type(self).__name__} is bound already, to {own.binding.session!r}")
         if type(self).own_state:
             raise TypeError(f"{type(self).__name__} has a state_dict of its own: it can't be bound by itself")
         binding = Binding(self, session)
         binding.take(load=load)
+        marked = False
         try:
             for _, member in list(walk(self)):
                 if isinstance(member, StateModule):
-                    member._begin(binding.session)  # noqa: SLF001 - a module, too
+                    marked = member._begin(binding.session, marked=marked)  # noqa: SLF001 - a module, too
         except BaseException:
             binding.end()
             raise
 
-    def _begin(self, session: Session) -> None:
-        """Do what has to be done when the module was bound, alone or in a tree."""
+    def _begin(self, session: Session, *, marked: bool) -> bool:  # noqa: ARG002 - for agents
+        """Do what has to be done when the module was bound, alone or in a tree.
+
+        Args:
+            session: that it was bound to.
+            marked: whether the session's unfinished replies are marked already.
+
+        Returns:
+            Whether they are now.
+        """
+        return marked
 
     def unbind(self) -> None:
         """Journal nothing more; containers become plain copies.
@@ -348,7 +365,7 @@ class StateModule(Modular):
 
     def replay(self) -> Iterator[tuple[Round, dict[str, Any]]]:
         """Walk the rounds with the states of this module, in today's shape."""
-        return upcast_rounds(self)
+        return upcast_rounds(self, self._binding())
 
     def history(self, attr: Any) -> list[AttributeChange]:
         """List the changes of an attribute round by round, under the name that it has today.
@@ -356,7 +373,7 @@ class StateModule(Modular):
         Args:
             attr: a name, or a tuple of keys.
         """
-        return changes_of(self, attr)
+        return changes_of(self, self._binding(), attr)
 
     def metadata(self, **settings: Any) -> StateMetadata:
         """Describe the state: size, checksum, times and tags of the session.

@@ -69,6 +69,9 @@ class Modular:
         """Take a state."""
         raise NotImplementedError
 
+    def _enter(self) -> None:
+        """Hear that it is about to become part of a bound tree; what this raises keeps it out."""
+
     own_state: ClassVar[bool] = False
     """Whether the class has a `state_dict` or `load_state_dict` of its own: nothing more is known of it."""
 
@@ -86,7 +89,11 @@ def inside(module: Modular) -> Inside:
 
 
 def codec_of(module: Modular) -> Codec:
-    """Give the codec that says what the module and those in it may hold: the store's, once it is bound."""
+    """Give the codec that says what the module and those in it may hold: the store's, once it is bound.
+
+    Raises:
+        ValueError: it is not bound, and the modules' `types` have one name for two classes.
+    """
     binding = inside(module).binding
     if binding is not None:
         return binding.codec
@@ -97,8 +104,7 @@ def codec_of(module: Modular) -> Codec:
         return Codec(*registries.values())
     merged = TypeRegistry()
     for registry in registries.values():
-        merged.by_type.update(registry.by_type)
-        merged.by_name.update(registry.by_name)
+        merged.include(registry)
     return Codec(merged)
 
 
@@ -212,7 +218,7 @@ def validate(module: Modular, name: str, value: Any, path: Path) -> None:
         own.checking.discard(name)
 
 
-def dump(module: Modular, path: Path = (), above: tuple[Modular, ...] = ()) -> dict[str, Any]:
+def dump(module: Modular) -> dict[str, Any]:
     """Give the module's state as plain data that shares nothing with it.
 
     Raises:
@@ -220,8 +226,13 @@ def dump(module: Modular, path: Path = (), above: tuple[Modular, ...] = ()) -> d
         InvalidStateError: a validator refuses a value.
         UnsupportedValueError: a value can't be stored.
     """
+    return _dumped_module(module, codec_of(module), (), ())
+
+
+def _dumped_module(module: Modular, codec: Codec, path: Path, above: tuple[Modular, ...]) -> dict[str, Any]:
     binding = inside(module).binding
-    codec = Codec(type(module).types) if binding is None else binding.codec
+    if binding is not None:  # it may be so inside one that is not
+        codec = binding.codec
     state: dict[str, Any] = {}
     if type(module).state_version is not None:
         state[VERSION] = type(module).state_version
@@ -230,12 +241,26 @@ def dump(module: Modular, path: Path = (), above: tuple[Modular, ...] = ()) -> d
         here = (*path, name)
         if name in attributes:
             validate(module, name, value, here)
-            to_json = attributes[name].to_json
-            if to_json is not None:
-                state[name] = own_copy(codec, to_json(value), here)
-                continue
-        state[name] = _dumped(value, codec, here, (*above, module))
+        state[name] = dump_attribute(module, value, codec, here, above)
     return state
+
+
+def dump_attribute(
+    module: Modular, value: Any, codec: Codec, path: Path, above: tuple[Modular, ...] = ()
+) -> Any:
+    """Give what stands for an attribute's value in the module's state.
+
+    Args:
+        module: whose attribute it is.
+        value: that it has.
+        codec: says what may be in it.
+        path: where it stands, the last key being its name.
+        above: the modules in which the module is.
+    """
+    how = inside(module).attributes.get(path[-1])
+    if how is not None and how.to_json is not None:
+        return own_copy(codec, how.to_json(value), path)
+    return _dumped(value, codec, path, (*above, module))
 
 
 def _dumped(value: Any, codec: Codec, path: Path, above: tuple[Modular, ...]) -> Any:
@@ -244,7 +269,7 @@ def _dumped(value: Any, codec: Codec, path: Path, above: tuple[Modular, ...]) ->
             raise ValueError(f"{show(path)}: the module contains itself")
         if type(value).own_state:
             return own_copy(codec, value.state_dict(), path)
-        return dump(value, path, above)
+        return _dumped_module(value, codec, path, above)
     if not holds(value):
         return own_copy(codec, value, path)
     if isinstance(value, dict):

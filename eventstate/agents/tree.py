@@ -105,6 +105,7 @@ class Tree:
 
         Raises:
             ValueError: a module stands at two places, or belongs to another bound tree.
+            AgentBusyError: an agent that is not in the tree yet is replying.
             UnsupportedValueError: a value can't be stored.
         """
         self._align_module(root, self._root, ())
@@ -122,6 +123,7 @@ class Tree:
         if own.binding is not self._link:
             if own.binding is not None:
                 raise ValueError(f"{show(path)}: the module belongs to another tree that is bound")
+            module._enter()
             self._undo.append(lambda: release(module))
         own.binding, own.node = self._link, node
         self.members[id(module)] = Member(module, path)
@@ -270,13 +272,11 @@ class Tree:
 
 def bring(swept: Swept, codec: Codec) -> None:
     """Bring the live state to what a swept part is now."""
-    value = own_copy(codec, swept.value(), swept.path)
+    data = codec.encode_stored(swept.value(), swept.path)
     node: Any = swept.node
-    if swept.slot in node if isinstance(node, dict) else swept.slot < len(node):
-        now = Tree._at(node, swept.slot)
-        if codec.same(now, value):
-            return
-    node[swept.slot] = value
+    now = Tree._at(node, swept.slot)
+    if now is MISSING or codec.encode(now, swept.path) != data:
+        node[swept.slot] = codec.decode(data)
 
 
 def _standing(child: Any, inner: Any) -> Any:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
 
 from eventstate.aio.past import Past
-from eventstate.checks import check_text
+from eventstate.checks import check_on_error, check_text
 from eventstate.commits import CommitKeywords, CommitOptions
 from eventstate.editing import editing
 from eventstate.ending import ended
@@ -114,8 +114,7 @@ class Session(Past):
         Raises:
             ConflictError: the branch moved while the body ran; nothing was written.
         """
-        if on_error not in ("discard", "keep"):
-            raise ValueError(f"on_error is 'discard' or 'keep', not {on_error!r}")
+        check_on_error(on_error)
         async with self._editing(
             "round", CommitOptions(**self._own(options)), keep=on_error == "keep"
         ) as edited:

@@ -35,7 +35,7 @@ class LiveState:
     """A state that records what is done to it.
 
     Args:
-        source: the state as it was folded; it is never changed, and must not change before `close`.
+        source: the state as it was folded; only `settle` changes it, and nobody else may before `close`.
         codec: says what may be stored.
         on_change: called after each change, but not after one in place of a value that is neither
             dict nor list.
@@ -65,7 +65,8 @@ class LiveState:
     def settle(self, undo: list[Callable[[], None]] | None = None) -> None:
         """Take the state as it is now for the source, so that edits are told from here on.
 
-        The source that was given is brought to it in place; the cost is that of what changed.
+        The source that was given is brought to it in place. The cost is that of what changed; with `undo`,
+        also that of a shallow copy of each container in which something did.
 
         Args:
             undo: gets what makes the source again what it was, to be called with the last one first.

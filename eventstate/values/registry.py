@@ -92,7 +92,7 @@ class TypeRegistry:
     def __init__(self, *types: type, unknown: Literal["error", "keep"] = "error") -> None:
         if unknown not in ("error", "keep"):
             raise ValueError(f"unknown must be 'error' or 'keep', not {unknown!r}")
-        self.unknown = unknown
+        self.unknown: Literal["error", "keep"] = unknown
         self.by_type: dict[type, Entry] = {}
         self.by_name: dict[str, Entry] = {}
         for cls in types:
@@ -131,15 +131,31 @@ class TypeRegistry:
         if (dump is None) != (load is None):
             raise TypeError(f"{cls.__qualname__}: dump and load go together")
         name = name or f"{cls.__module__}.{cls.__qualname__}"
-        taken = self.by_name.get(name)
-        if taken is not None and taken.cls is not cls:
-            raise ValueError(f"the name {name!r} is taken by {taken.cls!r}")
+        self._check_name(name, cls)
         if dump is not None and load is not None:
             entry = Entry(name, cls, dump, load)
         else:
             entry = _entry_for(cls, name)
         self.by_type[cls] = self.by_name[name] = entry
         return cls
+
+    def include(self, other: TypeRegistry) -> None:
+        """Allow what another registry allows too; unregistered types are kept if one of the two keeps them.
+
+        Raises:
+            ValueError: a name is taken by another class; nothing has changed.
+        """
+        for name, entry in other.by_name.items():
+            self._check_name(name, entry.cls)
+        self.by_type.update(other.by_type)
+        self.by_name.update(other.by_name)
+        if other.unknown == "keep":
+            self.unknown = "keep"
+
+    def _check_name(self, name: str, cls: type) -> None:
+        taken = self.by_name.get(name)
+        if taken is not None and taken.cls is not cls:
+            raise ValueError(f"the name {name!r} is taken by {taken.cls!r}")
 
 
 def _entry_for(cls: type, name: str) -> Entry:

@@ -169,3 +169,57 @@ def test_a_commit_whose_loop_was_closed_is_taken_back_once_and_the_module_goes_o
         assert packed(store.session("u").state()) == packed(team.state_dict())
         assert team.notes[-1] == "kept"
         asyncio.run(over.close())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_commit_stands_whatever_was_changed_while_it_was_on_its_way(
+    cancelled: bool,  # noqa: FBT001 - a parameter of the test
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            session = store.session("u")
+            team = Team()
+            team.bind(session)
+            binding = inside(team).binding
+            assert binding is not None
+            binding.begin()
+            team.label = "kept"
+            writing = asyncio.ensure_future(binding.acommit("reply"))
+            await asyncio.sleep(0)
+            team.notes.append("bad")
+            if cancelled:
+                writing.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await writing
+            else:
+                assert (await writing).kind == "reply"
+            assert [turn.kind async for turn in session.rounds()] == ["save", "reply"]
+            assert (team.label, "bad" in team.notes, binding.collecting) == ("kept", False, False)
+            assert agree(team)
+            assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [InvalidStateError]
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_goes_on_when_the_commit_id_was_used_before() -> None:
+    async def main() -> None:
+        async with aio.StateStore(":memory:") as store:
+            team = Team()
+            team.bind(store.session("u"))
+            binding = inside(team).binding
+            assert binding is not None
+            binding.begin()
+            team.label = "a"
+            await binding.acommit("reply", commit_id="once")
+            binding.begin()
+            team.label = "b"
+            writing = asyncio.ensure_future(binding.acommit("reply", commit_id="once"))
+            await asyncio.sleep(0)
+            writing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            assert (team.label, binding.collecting) == ("a", False)
+            assert agree(team)
+
+    asyncio.run(main())

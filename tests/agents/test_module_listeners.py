@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -290,12 +291,12 @@ def test_a_change_that_was_refused_is_not_told(session: Session) -> None:
 
 
 def test_modules_that_only_pass_by_are_not_listened_to_for_ever() -> None:
-    before = len(listeners._far)
+    before = len(listeners._telling.far)
     module = Worker()
     module.add_state_listener("*", print)
-    assert len(listeners._far) == before + 1
+    assert len(listeners._telling.far) == before + 1
     del module
-    assert len(listeners._far) == before
+    assert len(listeners._telling.far) == before
 
 
 def test_an_unbound_value_that_cannot_be_stored_is_logged_for_its_listener(
@@ -326,3 +327,55 @@ def test_while_a_listener_or_validator_takes_its_time_others_can_write(tmp_path:
         seen.clear()
         memory.content.append(1)
         assert seen == [("validator", {"content": []}), ("listener", {"content": [1]})]
+
+
+def test_an_assignment_is_not_the_worse_for_modules_that_it_has_nothing_to_do_with(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(StateModule):
+        @property
+        def value(self) -> int:
+            if asked:
+                asked.append(1)
+                raise ValueError("broken")
+            return 1
+
+    asked: list[int] = []
+    broken, other, ears = Broken(), Worker(), Ears()
+    broken.register_state("value")
+    broken.add_state_listener("*", ears)
+    broken.add_state_listener("value", ears)
+    asked.append(0)
+    with caplog.at_level(logging.ERROR, "eventstate.agents"):
+        other.count = 5
+    assert (other.count, len(asked)) == (5, 2)
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]
+    broken.remove_state_listener("*", ears)
+    other.count = 6
+    assert (other.count, len(asked)) == (6, 2)
+
+
+def test_an_assignment_looks_into_no_module_of_another_thread() -> None:
+    looked: list[str] = []
+
+    class Seen(StateModule):
+        @property
+        def value(self) -> int:
+            looked.append(threading.current_thread().name)
+            return 1
+
+    def assign() -> None:
+        team, ears = Team(), Ears()
+        team.add_state_listener("*", ears)
+        team.memory.content = [1]
+        heard.extend(ears.names())
+
+    heard: list[str] = []
+    seen = Seen()
+    seen.register_state("value")
+    seen.add_state_listener("*", Ears())
+    thread = threading.Thread(target=assign, name="another")
+    thread.start()
+    thread.join()
+    assert heard == ["memory.content"]
+    assert "another" not in looked

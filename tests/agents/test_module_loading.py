@@ -23,6 +23,15 @@ def test_what_is_loaded_is_copied_in() -> None:
     assert module.content == [{"a": 1}]
 
 
+def test_none_may_be_a_key_beside_a_module() -> None:
+    module = Plain(mixed={None: 1, "m": Worker(2)})
+    state = module.state_dict()
+    state["mixed"][None] = 3
+    module.load_state_dict(state)
+    assert module.mixed[None] == 3
+    assert module.state_dict() == {"mixed": {None: 3, "m": {"count": 2}}}
+
+
 def test_keys_beyond_the_modules_are_left_out() -> None:
     module = Worker()
     module.load_state_dict({"count": 2, "else": 3})

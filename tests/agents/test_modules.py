@@ -13,6 +13,7 @@ import pytest
 
 from eventstate import InvalidStateError, TypeRegistry, UnsupportedValueError
 from eventstate.agents.module import StateModule
+from eventstate.values.registry import Unregistered
 from tests.agents.modules import Counter, Open, Plain, Team, Worker
 from tests.stores import packed
 
@@ -205,6 +206,11 @@ class Card:
     number: int
 
 
+@dataclasses.dataclass
+class Mark:
+    text: str
+
+
 def test_a_class_may_have_types_of_its_own() -> None:
     class Wallet(StateModule):
         types: ClassVar[TypeRegistry | None] = TypeRegistry(Card)
@@ -227,6 +233,41 @@ def test_a_class_may_have_types_of_its_own() -> None:
     person.load_state_dict(state)
     assert person.wallet.card == Card(2)
     assert person.wallet.card is not state["wallet"]["card"]
+
+
+class _Holder(Open):
+    """May hold cards, and kept values of types that are not known."""
+
+    types: ClassVar[TypeRegistry | None] = TypeRegistry(Card, unknown="keep")
+
+
+class _Marked(Open):
+    """May hold marks."""
+
+    types: ClassVar[TypeRegistry | None] = TypeRegistry(Mark)
+
+
+def test_a_module_may_hold_what_those_in_it_may_hold() -> None:
+    outer = Plain(holder=_Holder(), marked=_Marked())
+    outer.things = [Card(1), Mark("x"), Unregistered("lost", {"a": 1})]
+    outer.register_state("things")
+    assert outer.state_dict()["things"] == [Card(1), Mark("x"), Unregistered("lost", {"a": 1})]
+    outer.marked.card = Card(2)
+    outer.marked.register_state("card", lambda card: card)
+    assert outer.state_dict()["marked"] == {"card": Card(2)}
+    state = outer.state_dict()
+    state["things"].reverse()
+    outer.load_state_dict(state)
+    assert outer.things[2] == Card(1)
+
+
+def test_two_classes_of_one_name_in_a_module_are_refused() -> None:
+    other = _Marked()
+    registry = TypeRegistry()
+    registry.register(Card, name=f"{Mark.__module__}.{Mark.__qualname__}")
+    outer = Plain(one=other, two=type("Named", (Open,), {"types": registry})())
+    with pytest.raises(ValueError, match=r"Mark' is taken by .*Mark"):
+        outer.state_dict()
 
 
 def test_a_state_dict_of_the_classs_own_is_used_where_it_is_nested() -> None:
