@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,7 @@ from eventstate.values.delta import Edit, Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 APPEND = [Edit(("log",), Op.SPLICE, [2, 0, ["three"]])]
 
@@ -106,3 +107,27 @@ def test_edits_that_do_not_fit_are_refused_after_a_late_round_too(session: Sessi
     with pytest.raises(InvalidStateError, match="/no/way"):
         session._writer.write("round", options, session.version, [Edit(("no", "way"), Op.SET, 1)])
     assert session.state() == before
+
+
+def test_a_rollback_of_the_version_that_is_expected_is_planned_anew_after_a_removal_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StateStore(tmp_path / "a.db", durability="normal") as store:
+        for name in ("u", "v"):
+            for n in range(3):
+                store.session(name).save({"n": n})
+        appender, tries = store._journal.appender, list[int]()
+        append_all = appender.append_all
+
+        def pruned_first(requests: Any) -> Any:
+            tries.append(len(requests))
+            if len(tries) == 1:
+                with StateStore(tmp_path / "a.db", durability="normal") as other:
+                    other.session("v").prune(keep_rounds=1)
+            return append_all(requests)
+
+        monkeypatch.setattr(appender, "append_all", pruned_first)
+        session = store.session("u")
+        assert session.rollback(1, expected_version=session.version).id == 4
+        assert tries == [1, 1]
+        assert session.state() == {"n": 0}

@@ -27,6 +27,7 @@ from tests.agents.sessions import (
     until,
     waiting,
 )
+from tests.aio.loops import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -273,73 +274,10 @@ def test_unfinished_replies_are_marked_when_the_tree_is_bound_again(kind: str, t
     run(main())
 
 
-@pytest.mark.parametrize("end", ["closed", "cancelled", "left"])
-@pytest.mark.parametrize("landed", ["before", "after", "never"])
-def test_after_a_loop_closed_in_the_middle_of_a_commit_the_tree_is_what_the_session_holds(
-    kind: str, end: str, landed: str
-) -> None:
-    if kind == "plain":
-        return  # its commits take no turn of the loop
-    gate, begun = threading.Event(), threading.Event()
-    with StateStore(":memory:") as store:
-        over = aio.StateStore.over(store)
-        worker: Any = over._worker
-        session = over.session("u")
-        pair = Pair()
-        pair.bind(session)
-        attempt = session.attempt
-
-        def hold() -> None:
-            begun.set()
-            gate.wait(10)
-
-        async def held(*args: Any, **kwargs: Any) -> Any:
-            if landed == "never" and not begun.is_set():
-                begun.set()
-                await waiting()
-            if not begun.is_set():
-                worker.submit(hold)
-            return await attempt(*args, **kwargs)
-
-        with mock.patch.object(session, "attempt", held):
-            loop = asyncio.new_event_loop()
-            task = loop.create_task(pair.one())
-            loop.run_until_complete(until(begun.is_set))
-            tasks = asyncio.all_tasks(loop)
-            for each in tasks:
-                each._log_destroy_pending = False  # type: ignore[attr-defined]
-            if landed == "before":
-                gate.set()
-                until_done = threading.Event()
-                worker.submit(until_done.set)
-                assert until_done.wait(10)
-            if end == "cancelled":
-                gate.set()
-                for each in tasks:
-                    each.cancel()
-                loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.close()
-            if end == "closed":
-                tasks.clear()
-                del task, each
-                gc.collect()
-            gate.set()
-
-        async def again() -> None:
-            await pair.two("two")
-            await pair.one("three")
-
-        run(again())
-        assert pair.state_dict() == store.session("u").state()
-        check_marks(session)
-        assert kinds(session).count("reply") in ({2} if landed == "never" else {2, 3})
-        asyncio.run(over.close())
-
-
 def test_an_observation_whose_loop_was_closed_in_the_middle_of_its_commit_is_caught_up_with(
     kind: str,
 ) -> None:
-    begun, gate = threading.Event(), threading.Event()
+    begun, gate, waits = threading.Event(), threading.Event(), list[bool]()
     with StateStore(":memory:") as store:
         over = aio.StateStore.over(store)
         worker: Any = over._worker
@@ -349,7 +287,7 @@ def test_an_observation_whose_loop_was_closed_in_the_middle_of_its_commit_is_cau
 
         def hold() -> None:
             begun.set()
-            gate.wait(10)
+            waits.append(gate.wait(PATIENCE))
 
         async def main() -> None:
             worker.submit(hold)
@@ -369,6 +307,7 @@ def test_an_observation_whose_loop_was_closed_in_the_middle_of_its_commit_is_cau
         assert pair.one.log == ["seen", "began"]
         assert pair.state_dict() == store.session("u").state()
         asyncio.run(over.close())
+        assert waits == [True]
 
 
 def test_an_agent_that_is_dropped_with_its_loop_in_the_middle_of_a_commit_says_nothing(kind: str) -> None:

@@ -197,3 +197,15 @@ async def test_a_cancellation_goes_on_when_the_commit_id_was_used_before() -> No
             await writing
         assert (team.label, binding.collecting) == ("a", False)
         assert agree(team)
+
+
+@in_loop
+async def test_what_is_changed_while_an_empty_commit_is_on_its_way_stays() -> None:
+    async with bound(Team()) as (session, team, binding):
+        binding.begin()
+        writing = asyncio.ensure_future(binding.acommit("reply"))
+        await asyncio.sleep(0)
+        team.label = "meanwhile"
+        await writing
+        assert team.label == "meanwhile"
+        assert packed(await session.state()) == packed(team.state_dict())

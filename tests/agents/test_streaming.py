@@ -352,3 +352,13 @@ def test_a_stream_takes_the_originals_arguments_in_their_order_and_ends_at_its_s
         assert (len(agent.handled), agent.msg_queue) == (1, None)
 
     run(main())
+
+
+def test_a_queue_that_was_set_while_messages_streamed_stays() -> None:
+    async def main() -> None:
+        agent, other = Scripted(talk("one")), asyncio.Queue[Any]()
+        async for _ in stream_printing_messages([agent], agent()):
+            agent.set_msg_queue_enabled(True, other)  # noqa: FBT003 - as the original has it
+        assert agent.msg_queue is other
+
+    run(main())

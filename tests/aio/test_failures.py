@@ -434,3 +434,28 @@ async def test_what_was_known_of_a_session_that_never_came_about_is_forgotten(tm
             await sealed.save({"n": 1}, actor="I")
             assert [turn.actor async for turn in sealed.rounds()] == ["I"]
             assert (await store.verify()).ok
+
+
+@in_loop
+async def test_a_round_does_not_conflict_because_a_note_of_the_same_moment_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:
+        session = store.session("u")
+        await session.save({"n": 0})
+        appender = store.plain._journal.appender
+        real = appender.add
+
+        def add(branch: Any, tip: Any, draft: Any, names: Any) -> Any:
+            if draft.kind == "note":
+                raise StorageError("injected")
+            return real(branch, tip, draft, names)
+
+        body = session.round()
+        (await body.__aenter__())["n"] = 1
+        monkeypatch.setattr(appender, "add", add)
+        works = [session.note("noted"), body.__aexit__(None, None, None)]
+        noted, made = await asyncio.gather(*works, return_exceptions=True)
+        assert type(noted) is StorageError
+        assert not isinstance(made, BaseException)
+        assert await session.state() == {"n": 1}

@@ -33,6 +33,19 @@ def count(state: Any) -> None:
     state["n"] = state.get("n", 0) + 1
 
 
+def counted(store: aio.StateStore, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the commits of each transaction from now on."""
+    appender = store.plain._journal.appender
+    real, groups = appender.append_all, list[int]()
+
+    def append_all(requests: Any) -> Any:
+        groups.append(len(requests))
+        return real(requests)
+
+    monkeypatch.setattr(appender, "append_all", append_all)
+    return groups
+
+
 async def in_a_round(session: aio.Session, entered: asyncio.Barrier) -> None:
     async with session.round() as state:
         count(state)
@@ -109,6 +122,22 @@ async def test_new_sessions_come_into_being_together_with_one_fsync(tmp_path: Pa
         assert await store.session("new").state() == {"n": TASKS}
 
 
+@pytest.mark.parametrize("order", ["nunu", "unun"])
+@in_loop
+async def test_notes_and_changes_in_any_order_share_a_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    async with aio.StateStore(tmp_path / "a.db", durability="normal") as store:
+        session = store.session("u")
+        await session.save({"n": 0})
+        groups = counted(store, monkeypatch)
+        await asyncio.gather(
+            *(session.note("noted") if each == "n" else session.update(count) for each in order)
+        )
+        assert groups == [4]
+        assert await session.state() == {"n": 2}
+
+
 @in_loop
 async def test_with_normal_durability_they_share_a_transaction_and_cost_no_fsync(
     tmp_path: Path, disk: FaultyDisk, monkeypatch: pytest.MonkeyPatch
@@ -116,14 +145,7 @@ async def test_with_normal_durability_they_share_a_transaction_and_cost_no_fsync
     async with aio.StateStore(tmp_path / "a.db", vfs=disk.name, durability="normal") as store:
         session = store.session("u")
         await session.save({"n": 0})
-        appender = store.plain._journal.appender
-        real, groups = appender.append_all, list[int]()
-
-        def append_all(requests: Any) -> Any:
-            groups.append(len(requests))
-            return real(requests)
-
-        monkeypatch.setattr(appender, "append_all", append_all)
+        groups = counted(store, monkeypatch)
         disk.forget()
         await asyncio.gather(*(session.update(count) for _ in range(TASKS)))
         assert groups == [TASKS]
