@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from eventstate.agents.agent import Agent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
 
 @dataclass
@@ -57,15 +57,3 @@ class Scripted(Agent):
     async def handle_interrupt(self, *args: Any, **kwargs: Any) -> Any:
         self.handled.append((args, kwargs))
         return said("stopped")
-
-
-def run(main: Coroutine[Any, Any, Any]) -> None:
-    """Run a test in an event loop of its own, in which no task may be left in the end."""
-
-    async def watched() -> None:
-        async with asyncio.timeout(30):
-            await main
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not left, f"left behind: {left}"
-
-    asyncio.run(watched())

@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from tests.agents.modules import Team
 
 
-def kinds(session: Session) -> list[str]:
-    """List the kinds of all rounds."""
-    return [turn.kind for turn in session.rounds()]
-
-
 def agree(module: Any) -> bool:
     """Say whether a module is what its session holds."""
     return packed(module.state_dict()) == packed(module.bound.state())

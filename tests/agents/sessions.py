@@ -7,7 +7,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from eventstate import StateStore, aio
-from tests.agents.agents import Scripted, run
+from tests.agents.agents import Scripted
+from tests.aio.loops import run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,7 +11,8 @@ import pytest
 
 from eventstate.agents.agent import Agent
 from eventstate.errors import AgentBusyError
-from tests.agents.agents import Message, Scripted, run, said, turns
+from tests.agents.agents import Message, Scripted, said, turns
+from tests.aio.loops import run
 
 
 def test_a_call_gives_the_reply_with_its_arguments_under_an_id_and_in_the_callers_task() -> None:

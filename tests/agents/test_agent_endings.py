@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.agents.agents import run, said, turns
+from tests.agents.agents import said, turns
 from tests.agents.sessions import (
     KINDS,
     Keeper,
@@ -22,6 +22,7 @@ from tests.agents.sessions import (
     until,
     waiting,
 )
+from tests.aio.loops import run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.agents.agents import Scripted, run, said, turns
+from tests.agents.agents import Scripted, said, turns
+from tests.aio.loops import run
 
 
 def here() -> asyncio.Task[Any]:

@@ -11,10 +11,9 @@ from unittest import mock
 import pytest
 
 from eventstate import StateStore, aio
-from tests.agents.agents import run
 from tests.agents.sessions import check_marks, kinds, until, waiting
 from tests.agents.test_agent_tree import Pair
-from tests.aio.loops import PATIENCE
+from tests.aio.loops import PATIENCE, run
 
 
 @pytest.mark.parametrize("end", ["closed", "cancelled", "left"])

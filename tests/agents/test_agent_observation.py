@@ -9,8 +9,9 @@ import pytest
 
 from eventstate.agents.module import StateModule
 from eventstate.errors import AgentBusyError
-from tests.agents.agents import run, turns
+from tests.agents.agents import turns
 from tests.agents.sessions import KINDS, Keeper, in_step, kinds, names, notes, opened
+from tests.aio.loops import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

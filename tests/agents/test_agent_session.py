@@ -11,7 +11,7 @@ from eventstate import InvalidStateError
 from eventstate.agents.agent import Agent
 from eventstate.agents.module import StateModule
 from eventstate.errors import AgentBusyError
-from tests.agents.agents import run, said, turns
+from tests.agents.agents import said, turns
 from tests.agents.sessions import (
     KINDS,
     Keeper,
@@ -26,6 +26,7 @@ from tests.agents.sessions import (
     until,
     waiting,
 )
+from tests.aio.loops import run
 
 if TYPE_CHECKING:
     from pathlib import Path

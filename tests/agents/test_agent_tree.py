@@ -13,7 +13,7 @@ import pytest
 from eventstate import InvalidStateError, ReadOnlyError, StateStore, aio
 from eventstate.agents.module import StateModule
 from eventstate.errors import AgentBusyError
-from tests.agents.agents import run, turns
+from tests.agents.agents import turns
 from tests.agents.sessions import (
     KINDS,
     Keeper,
@@ -27,7 +27,7 @@ from tests.agents.sessions import (
     until,
     waiting,
 )
-from tests.aio.loops import PATIENCE
+from tests.aio.loops import PATIENCE, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

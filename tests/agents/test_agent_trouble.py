@@ -17,7 +17,7 @@ from eventstate import (
     aio,
 )
 from eventstate.errors import AgentBusyError
-from tests.agents.agents import run, turns
+from tests.agents.agents import turns
 from tests.agents.sessions import (
     KINDS,
     Keeper,
@@ -32,6 +32,7 @@ from tests.agents.sessions import (
     until,
     waiting,
 )
+from tests.aio.loops import run
 
 if TYPE_CHECKING:
     from pathlib import Path

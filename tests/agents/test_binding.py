@@ -17,8 +17,9 @@ from eventstate import (
     UnsupportedValueError,
 )
 from eventstate.agents.module import StateModule
-from tests.agents.bindings import agree, kinds
+from tests.agents.bindings import agree
 from tests.agents.modules import Counter, Memory, Open, Team, Worker
+from tests.agents.sessions import kinds
 from tests.stores import packed
 
 if TYPE_CHECKING:

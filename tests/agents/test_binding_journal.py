@@ -8,8 +8,9 @@ import pytest
 
 from eventstate.agents.module import StateModule
 from eventstate.values.delta import Op
-from tests.agents.bindings import agree, count_to, edits_of_last, kinds
+from tests.agents.bindings import agree, count_to, edits_of_last
 from tests.agents.modules import Memory, Open, Team, Worker
+from tests.agents.sessions import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

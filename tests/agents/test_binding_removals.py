@@ -9,8 +9,9 @@ import pytest
 
 from eventstate import ConflictError, InvalidStateError, SessionDeletedError, StateStore, aio
 from eventstate.agents.shape import inside
-from tests.agents.bindings import agree, kinds
+from tests.agents.bindings import agree
 from tests.agents.modules import Memory, Open, Worker
+from tests.agents.sessions import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,9 @@ from eventstate import (
     Session,
     UnsupportedValueError,
 )
-from tests.agents.bindings import agree, kinds
+from tests.agents.bindings import agree
 from tests.agents.modules import Counter, Memory, Team, Worker
+from tests.agents.sessions import kinds
 from tests.stores import packed
 
 

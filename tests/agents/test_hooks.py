@@ -9,7 +9,8 @@ import pytest
 
 from eventstate.agents.agent import Agent
 from eventstate.agents.hooks import HOOK_TYPES
-from tests.agents.agents import Scripted, run, said, turns
+from tests.agents.agents import Scripted, said, turns
+from tests.aio.loops import run
 
 
 class Echo(Agent):

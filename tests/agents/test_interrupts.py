@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eventstate import StateStore, aio
-from tests.agents.agents import run, said, turns
+from tests.agents.agents import said, turns
 from tests.agents.sessions import KINDS, check_marks, in_step, kinds, names, opened, plain
 from tests.agents.worker import Worker
+from tests.aio.loops import run
 
 if TYPE_CHECKING:
     from pathlib import Path

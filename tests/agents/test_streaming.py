@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from eventstate.agents.streaming import stream_printing_messages
-from tests.agents.agents import Scripted, run, said, turns
+from tests.agents.agents import Scripted, said, turns
+from tests.aio.loops import run
 
 
 def talk(*texts: str) -> Any:
