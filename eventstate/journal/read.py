@@ -131,7 +131,14 @@ class Reader:
         return CorruptJournalError(f"{self.place(owner, seq)}: missing")
 
     def commit_events(self, commit: Commit) -> list[tuple[int, Event]]:
-        """Give the events of one commit, those that are there, by `seq`, as they stand in the file."""
+        """Give the events of one commit, those that are there, by `seq`, as they stand in the file.
+
+        Raises:
+            CorruptJournalError: it can't have written so many.
+        """
+        if not 0 <= commit.events <= commit.version <= LOW:
+            counts = f"{commit.events} events up to version {commit.version}"
+            raise CorruptJournalError(f"{self._connection.path}: commit {commit.position}: {counts}")
         last = row_id(commit.branch, commit.version)
         rows = self._connection.all(sql.LIST_EVENTS, (last - commit.events, last, max(commit.events, 1)))
         return [(number & LOW, Event(op, path, value)) for number, op, path, value in rows]
