@@ -124,8 +124,8 @@ LIST_NOTES: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id 
 BATCH: Final = 64
 EVENT_VALUES: Final = f"SELECT id, value FROM events WHERE id IN ({', '.join('?' * BATCH)})"
 JOINED_VALUES: Final = """
-    SELECT CAST(group_concat(substr(value, ?), '') AS BLOB) AS value FROM (
-        SELECT value FROM events WHERE id > ? AND id <= ? AND op = ? AND path = ? ORDER BY id)"""
+    SELECT CAST(group_concat(substr(value, ?), '') AS BLOB) AS value FROM events NOT INDEXED
+    WHERE id > ? AND id <= ? AND op = ? AND path = ?"""
 VALUE_LENGTHS: Final = """
     SELECT id, length(value) FROM events WHERE id > ? AND id <= ? AND op = ? AND path = ? ORDER BY id"""
 ANY_VALUE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op = ? AND path = ? LIMIT 1"
