@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ANCHOR: Final = 32  # bytes by which two strings are brought together again
-_NEAR: Final = 256  # most edits are small: looked for first
-_STEPS: Final = (0, _ANCHOR, 4 * _ANCHOR)
+_REACHES: Final = (1 << 8, 1 << 12, 1 << 16, 1 << 20, 1 << 62)  # bytes: most edits are small, and found soon
 _GROWTH: Final = 4
+_ENOUGH: Final = 1 << 16  # equal bytes that leave no doubt
 
 
 class Block(NamedTuple):
@@ -44,32 +44,44 @@ def align(old: bytes, new: bytes, work: int) -> Iterator[Block]:
 
 
 def _meet(old: bytes, i: int, new: bytes, j: int, work: int) -> tuple[tuple[int, int] | None, int]:
-    """Find where two strings that differ from here on are the same again, and what is left of the work."""
-    for reach in (_NEAR, len(new)):
-        for step in _steps(len(old) - i - _ANCHOR):
-            end = min(j + step + reach, len(new))
-            if work <= 0 or (reach == _NEAR and step > _NEAR):
+    """Find where two strings that differ from here on are the same again, and what is left of the work.
+
+    Of several places within reach it is the one from which on they are the same for longest, as what is
+    the same by chance, or was put in twice, soon ends.
+    """
+    for reach in _REACHES:
+        best, longest = None, 0
+        for step in _steps(min(reach, len(old) - i - _ANCHOR)):
+            if work <= 0:
                 break
+            end = min(j + step + reach, len(new))
             there = new.find(old[i + step : i + step + _ANCHOR], j, end)
             work -= _ANCHOR + (end if there < 0 else there) - j
-            if there >= 0:
+            if there < 0:
+                continue
+            length = _prefix(old, i + step, new, there, _ENOUGH)
+            work -= length
+            if length > longest:
                 back = _suffix(old[i : i + step], new[j:there])
-                return (i + step - back, there - back), work
+                best, longest = (i + step - back, there - back), length
+        if best is not None or reach > max(len(old), len(new)):
+            return best, work
     return None, work
 
 
 def _steps(most: int) -> Iterator[int]:
-    yield from (step for step in _STEPS if step <= most)
-    step = _STEPS[-1] * _GROWTH
+    if most >= 0:
+        yield 0
+    step = _ANCHOR
     while step <= most:
         yield step
         step *= _GROWTH
 
 
-def _prefix(old: bytes, i: int, new: bytes, j: int) -> int:
-    """Count the equal bytes from two places on: in leaps that grow, then in leaps that shrink."""
+def _prefix(old: bytes, i: int, new: bytes, j: int, enough: int = 1 << 62) -> int:
+    """Count the equal bytes from two places on, in leaps that grow, then in leaps that shrink."""
     view, length, leap, growing = memoryview(old), 0, _ANCHOR, True
-    while leap:
+    while leap and length < enough:
         chunk = view[i + length : i + length + leap]
         if chunk and new.startswith(chunk, j + length):
             length += len(chunk)
@@ -77,7 +89,7 @@ def _prefix(old: bytes, i: int, new: bytes, j: int) -> int:
         else:
             growing = False
             leap = min(leap, len(chunk)) // 2
-    most = min(len(old) - i, len(new) - j)
+    most = min(len(old) - i, len(new) - j, enough)
     while length < most and old[i + length] == new[j + length]:
         length += 1
     return length
