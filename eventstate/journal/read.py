@@ -58,6 +58,10 @@ class Reader:
         Raises:
             RoundNotFoundError: the version was pruned.
         """
+        return self.fold(point, epoch)[0]
+
+    def fold(self, point: Point, epoch: int | None = None) -> tuple[dict[Any, Any], int]:
+        """Fold a state as `state` does, and tell how many events were folded."""
         before = self._branches.epoch() if epoch is None else epoch
         while True:
             try:
@@ -69,7 +73,7 @@ class Reader:
                     raise
             epoch, before = before, self._branches.epoch()
             if before == epoch:  # else it may be of before and after a removal
-                return state
+                return state, point.version - start
 
     def start(self, branch: Branch, upto: int) -> int:
         """Give the version from which a lineage's events are there: that of the last root before them."""
