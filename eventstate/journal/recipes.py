@@ -122,6 +122,8 @@ def read(data: bytes, size: int, version: int) -> Recipe:
 
 
 def _inflated(data: bytes, size: int) -> bytes:
+    if size < 0:
+        raise ValueError("of no size")
     # A byte of the state takes no more than two here, told by reference or not.
     unpacker, most = zlib.decompressobj(), min(max(FREE, MAX_RATIO * len(data)), 2 * size + 1024)
     packed = unpacker.decompress(data[len(MARK) :], max_length=most)
