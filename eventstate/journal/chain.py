@@ -5,19 +5,21 @@ All hashes are BLAKE2b with 32 bytes (RFC 7693). What is hashed is laid out in `
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from hashlib import blake2b, shake_128
+from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import CorruptJournalError
-from eventstate.journal.records import Commit, Event
+from eventstate.journal.records import LOW, Commit, Event
 from eventstate.values.codec import Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 HASH_SIZE: Final = 32
 SALT_SIZE: Final = 16
 EMPTY_CHAIN: Final = bytes(HASH_SIZE)
+_SEED: Final = b"\3"  # what a salt begins with from which others are derived as since format 3
+_BLOCK: Final = 64  # salts
 
 _CODEC: Final = Codec()
 
@@ -49,6 +51,11 @@ def fork_start(origin: bytes, name: str, own_round: int | None, named: int | Non
     return digest(origin + _CODEC.encode([name, own_round, named]))
 
 
+def seed(entropy: bytes) -> bytes:
+    """Give what stands as the salt of a new commit, made of `SALT_SIZE` random bytes."""
+    return _SEED + entropy
+
+
 def event_salt(commit: Commit, seq: int) -> bytes:
     """Give the salt of one of a commit's events, or of its header, which has the number 0.
 
@@ -58,12 +65,28 @@ def event_salt(commit: Commit, seq: int) -> bytes:
     Raises:
         CorruptJournalError: the commit can't have such an event, or such salts.
     """
-    if seq < 0 or len(commit.salt) not in {SALT_SIZE, (1 + commit.events) * SALT_SIZE}:
-        raise CorruptJournalError(f"commit {commit.position}: no salt for event {seq}")
-    if len(commit.salt) == SALT_SIZE:
-        return blake2b(seq.to_bytes(8, "big"), key=commit.salt, digest_size=SALT_SIZE).digest()
-    place = (seq - commit.version + commit.events if seq else 0) * SALT_SIZE
-    return commit.salt[place : place + SALT_SIZE]
+    salt, place = commit.salt, seq - commit.version + commit.events if seq else 0
+    if seq >= 0 and 0 <= place <= commit.events <= LOW:
+        if len(salt) == len(_SEED) + SALT_SIZE and salt.startswith(_SEED):
+            return _block(salt, place // _BLOCK, place % _BLOCK + 1)[-SALT_SIZE:]
+        if len(salt) == SALT_SIZE:  # until format 2
+            return blake2b(seq.to_bytes(8, "big"), key=salt, digest_size=SALT_SIZE).digest()
+        if len(salt) == (1 + commit.events) * SALT_SIZE:
+            return salt[place * SALT_SIZE : (place + 1) * SALT_SIZE]
+    raise CorruptJournalError(f"commit {commit.position}: no salt for event {seq}")
+
+
+def _block(salt: bytes, number: int, count: int) -> bytes:
+    """Derive the first salts of a block of them: a few hundred bytes, so that one is found without all."""
+    return shake_128(salt + number.to_bytes(4, "big")).digest(count * SALT_SIZE)
+
+
+def _salts(salt: bytes, events: int) -> Iterator[bytes]:
+    """Derive the salts of a commit's header and of its events, in order."""
+    for number in range(events // _BLOCK + 1):
+        salts = _block(salt, number, min(events + 1 - number * _BLOCK, _BLOCK))
+        for at in range(0, len(salts), SALT_SIZE):
+            yield salts[at : at + SALT_SIZE]
 
 
 def salts_without(commit: Commit, seqs: Collection[int]) -> bytes:
@@ -105,13 +128,28 @@ def commit_hash(previous: bytes, commit: Commit, digests: Iterable[bytes]) -> by
         commit: its `hash` and `chain` are not read.
         digests: of its events, in order.
     """
-    header = _CODEC.encode(list(commit[: Commit._fields.index("salt")]))
-    hasher = blake2b(previous, digest_size=HASH_SIZE)
+    header = commit[: Commit._fields.index("salt")]
+    return _commit_hash(previous, header, event_salt(commit, 0), digests)
+
+
+def new_hash(previous: bytes, header: tuple[Any, ...], seeded: bytes, events: Sequence[Event]) -> bytes:
+    """Hash a commit that is about to be made, as `commit_hash` does.
+
+    Args:
+        previous: the hash that it follows on.
+        header: its columns up to the salt.
+        seeded: its salt, made by `seed`.
+        events: what it holds.
+    """
+    salts = _salts(seeded, len(events))
+    first = next(salts)
+    return _commit_hash(previous, header, first, map(event_digest, salts, events))
+
+
+def _commit_hash(previous: bytes, header: tuple[Any, ...], salt: bytes, digests: Iterable[bytes]) -> bytes:
     # Salted like an event: without the salt no reason or name can be guessed.
-    hasher.update(blake2b(header, key=event_salt(commit, 0), digest_size=HASH_SIZE).digest())
-    for event in digests:
-        hasher.update(event)
-    return hasher.digest()
+    packed = blake2b(_CODEC.encode(list(header)), key=salt, digest_size=HASH_SIZE).digest()
+    return blake2b(b"".join((previous, packed, *digests)), digest_size=HASH_SIZE).digest()
 
 
 def link(chain: bytes, commit: bytes) -> bytes:

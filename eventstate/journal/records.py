@@ -97,8 +97,9 @@ class Event(NamedTuple):
     @property
     def body(self) -> bytes:
         """All of it, to be hashed or encrypted: op, length of the path, path, then 0, or 1 and the value."""
-        head = bytes((self.op,)) + len(self.path).to_bytes(4, "big") + self.path
-        return head + (b"\0" if self.value is None else b"\1" + self.value)
+        op, path, value = self
+        size = len(path).to_bytes(4, "big")
+        return b"%c%b%b%b%b" % (op, size, path, b"\0" if value is None else b"\1", value or b"")
 
 
 GONE: Final = Event(Op.GONE, b"", None)

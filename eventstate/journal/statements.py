@@ -16,6 +16,7 @@ _BRANCH: Final = (
 BEGIN: Final = "BEGIN IMMEDIATE"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
+LOOK: Final = "PRAGMA data_version"
 SAVEPOINT: Final = "SAVEPOINT one"
 RELEASE: Final = "RELEASE one"
 ROLLBACK_TO: Final = "ROLLBACK TO one"

@@ -67,7 +67,27 @@ class LiveDict(dict[Any, Any], Node):
         return self._plain()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._assign({key: value})
+        items, recorder = self._items, self._recorder
+        old = items.get(key, MISSING)
+        if (
+            type(value) not in SCALARS
+            or type(key) is not str
+            or (old is not MISSING and type(old) not in SCALARS)
+            or not recorder.plain_names
+        ):
+            self._assign({key: value})
+            return
+        # The same for what is set most often, since nothing that somebody may hold comes in or leaves.
+        recorder.check_open()
+        trail = self._trail or self._begin()
+        if old is not value:
+            if old is MISSING:
+                trail.added[key] = None
+            elif key not in trail.added:
+                trail.touched[key] = None
+            items[key] = value
+            dict.__setitem__(self, key, UNREAD if self._bare else value)
+        recorder.changed()
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         if key not in self:
@@ -97,7 +117,7 @@ class LiveDict(dict[Any, Any], Node):
             elif key not in trail.added and key not in trail.touched:
                 trail.touched[self._key_of(key)] = None
             items[key] = item
-            dict.__setitem__(self, key, item)
+            dict.__setitem__(self, key, UNREAD if self._bare else item)
         self._recorder.changed()
 
     def __delitem__(self, key: Any) -> None:
@@ -180,8 +200,8 @@ class LiveDict(dict[Any, Any], Node):
         trail, source, items = self._trail, self._source, self._items
         if trail is None:
             return
-        back = [key for key in trail.added if key in trail.touched]
-        stay = self._stay_in_order(back)
+        back = [key for key in trail.added if key in trail.touched] if trail.added else []
+        stay = not back or self._stay_in_order(back)
         gone = [key for key in trail.touched if key not in items or (key in trail.added and not stay)]
         differ.out.extend(place.key(key).edit(Op.DELETE) for key in gone)
         for key in trail.touched:
