@@ -81,14 +81,6 @@ def _block(salt: bytes, number: int, count: int) -> bytes:
     return shake_128(salt + number.to_bytes(4, "big")).digest(count * SALT_SIZE)
 
 
-def _salts(salt: bytes, events: int) -> Iterator[bytes]:
-    """Derive the salts of a commit's header and of its events, in order."""
-    for number in range(events // _BLOCK + 1):
-        salts = _block(salt, number, min(events + 1 - number * _BLOCK, _BLOCK))
-        for at in range(0, len(salts), SALT_SIZE):
-            yield salts[at : at + SALT_SIZE]
-
-
 def salts_without(commit: Commit, seqs: Collection[int]) -> bytes:
     """Give the list of a commit's salts, with nothing but zeros for these of its events."""
     if not commit.events:
@@ -141,9 +133,14 @@ def new_hash(previous: bytes, header: tuple[Any, ...], seeded: bytes, events: Se
         seeded: its salt, made by `seed`.
         events: what it holds.
     """
-    salts = _salts(seeded, len(events))
-    first = next(salts)
-    return _commit_hash(previous, header, first, map(event_digest, salts, events))
+    salts = _block(seeded, 0, min(len(events) + 1, _BLOCK))
+    first, digests, at = salts[:SALT_SIZE], [], SALT_SIZE
+    for number, event in enumerate(events, 1):
+        if at == len(salts):
+            salts, at = _block(seeded, number // _BLOCK, min(len(events) + 1 - number, _BLOCK)), 0
+        salt, at = salts[at : at + SALT_SIZE], at + SALT_SIZE
+        digests.append(blake2b(event.body, key=salt, digest_size=HASH_SIZE).digest())
+    return _commit_hash(previous, header, first, digests)
 
 
 def _commit_hash(previous: bytes, header: tuple[Any, ...], salt: bytes, digests: Iterable[bytes]) -> bytes:

@@ -226,7 +226,8 @@ class Connection:
 
     def held_stamp(self) -> int:
         """Give the same number to who holds the write lock, or `exclusive`; its own commits raise it."""
-        return self._usable().data_version()
+        db = self._db
+        return (db or self._usable()).data_version()
 
     def exclusive(self) -> contextlib.AbstractContextManager[Any]:
         """Keep the other threads from using the connection while the body runs."""

@@ -133,6 +133,19 @@ class Differ:
             else:
                 self.out.append(place.edit(Op.SET, new))
 
+    def at_key(self, place: Place, key: Any, old: Any, new: Any) -> None:
+        """Compare two values that stand under one key of the dict at `place`."""
+        kind = type(new)
+        if (
+            not place.steps
+            and old is not new
+            and (kind is int or kind is bool or new is None or (kind is str and len(new) < _MIN_SHARED))
+            and (kind is not type(old) or old != new)
+        ):
+            self.out.append(Edit((*place.path, key), Op.SET, new))
+        else:
+            self.values(place.key(key), old, new)
+
     def dicts(self, place: Place, old: dict[Any, Any], new: dict[Any, Any]) -> None:
         """Compare two dicts key by key, then the order of their keys."""
         kept = old.keys() & new.keys() - self._changed_keys(old, new)
@@ -140,7 +153,7 @@ class Differ:
             if key not in kept:
                 self.out.append(place.key(key).edit(Op.DELETE))
         for key, value in new.items():
-            self.values(place.key(key), old[key] if key in kept else MISSING, value)
+            self.at_key(place, key, old[key] if key in kept else MISSING, value)
         order = [key for key in old if key in kept]
         order += [key for key in new if key not in kept]
         if order != list(new):

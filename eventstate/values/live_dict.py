@@ -190,6 +190,8 @@ class LiveDict(dict[Any, Any], Node):
 
     def _key_of(self, key: Any) -> Any:
         """Give the key that stands here for `key`, as `1` may for `True`."""
+        if type(key) is str and self._recorder.plain_names:
+            return key
         probe = Probe(key)
         return probe.found if probe in self._items else key
 
@@ -206,7 +208,7 @@ class LiveDict(dict[Any, Any], Node):
         differ.out.extend(place.key(key).edit(Op.DELETE) for key in gone)
         for key in trail.touched:
             if key in items and (stay or key not in trail.added):
-                differ.values(place.key(key), source[key], items[key])
+                differ.at_key(place, key, source[key], items[key])
         for slot, child in trail.parts():
             if slot in trail.touched or slot in trail.added or items.get(slot) is not child:
                 continue  # its place was told already, or it is not there any more

@@ -205,7 +205,7 @@ class LiveList(list[Any], Node):
             self._splice(end, end, items)
             return
         self._recorder.check_open()
-        items = self._exchange(range(end, end + len(items)), items, ())
+        items = self._taken_in(end, items)
         trail = self._trail or self._begin()
         if items:
             trail.lo, trail.hi = min(trail.lo, end), 0
@@ -213,6 +213,16 @@ class LiveList(list[Any], Node):
         if not self._bare:
             list.extend(self, items)
         self._recorder.changed()
+
+    def _taken_in(self, end: int, items: list[Any]) -> list[Any]:
+        """Give what is to stand at the end for `items`."""
+        if not self._bare or not all(type(item) in SCALARS or type(item) in self.kinds for item in items):
+            return self._exchange(range(end, end + len(items)), items, ())
+        # The same for what is appended most often: none of it can have a place already, nor be held.
+        return [
+            item if type(item) in SCALARS else self._copied(slot, item)
+            for slot, item in enumerate(items, end)
+        ]
 
     def _splice(self, start: int, stop: int, items: list[Any]) -> None:
         """Put `items` in the place of the run from `start` to `stop`."""

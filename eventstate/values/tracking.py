@@ -41,6 +41,8 @@ The children themselves would be part of the source, and changes of them the end
 """
 
 
+_NAMES: Final = frozenset({str})
+
 OVER: Final = "the round is over: this part of its state can't be changed any more"
 
 
@@ -276,6 +278,12 @@ class Node(Live):
             trail.watched[id(item)] = slot, item
 
     def _copied(self, slot: Any, value: Any) -> Any:
+        if (
+            type(value) is dict
+            and SCALARS.issuperset(map(type, value.values()))
+            and _NAMES.issuperset(map(type, value))
+        ):
+            return value.copy()  # what is that flat can always be stored
         codec = self._recorder.codec
         try:
             copy = codec.decode(codec.encode_stored(value))
