@@ -11,11 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.targets.attribute import history
+from benchmarks.targets.branching import branching, replay
 from benchmarks.targets.folding import append, fold
 from benchmarks.targets.live import live
+from benchmarks.targets.loading import loading, memory
 from benchmarks.targets.reading import reading
+from benchmarks.targets.saving import save
+from benchmarks.targets.scale import events, sessions
 from benchmarks.targets.sizes import size
 from benchmarks.targets.target import Run, Target
+from benchmarks.targets.waiting import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,11 +30,19 @@ Subject = tuple[tuple[str, ...], "Callable[[Run], list[Target]]"]
 
 SUBJECTS: tuple[Subject, ...] = (
     (("live.floor", "live.growth", "live.fsyncs", "live.full"), live),
+    (("save.time", "save.unchanged"), save),
     (("size.turns", "size.growth", "size.streaming"), size),
     (("cold.turns", "cold.changes", "old.turns", "old.changes"), reading),
     (("history.scan", "history.flat"), history),
     (("fold.rate",), fold),
     (("append.rate",), append),
+    (("flat.fork", "flat.tag", "flat.rollback"), branching),
+    (("replay.time",), replay),
+    (("tasks.fsyncs", "tasks.rate"), tasks),
+    (("events.append", "events.latest"), events),
+    (("sessions.append", "sessions.latest"), sessions),
+    (("import.time", "import.heavy"), loading),
+    (("memory.held",), memory),
 )
 """What is measured together: the targets' names, and what measures them."""
 
