@@ -31,10 +31,10 @@ def fold(run: Run) -> list[Target]:
     the cold reads: of live turns, and of single changes of small attributes.
     """
     rates, detail = [], {}
-    for shape, (path, _) in shapes(Run(run.folder / "fold", run.effort)).items():
-        seconds, events = _folded(run, path)
+    for shape in shapes(Run(run.folder / "fold", run.effort)):
+        seconds, events = _folded(run, shape.path)
         rates.append(ratio(seconds["floor"], seconds["fold"]))
-        detail[shape] = {
+        detail[shape.name] = {
             "ratio": round(rates[-1], 3),
             "fold_events_a_second": round(events / micros(seconds["fold"]) * 1e6),
             "floor_events_a_second": round(events / micros(seconds["floor"]) * 1e6),
