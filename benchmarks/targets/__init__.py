@@ -1,6 +1,6 @@
 """The targets: ratios of medians in one interleaved run, each with the limit that it shall keep to.
 
-    python -m benchmarks.targets [--only NAME,...] [--quick] [--json FILE]
+    python -m benchmarks.targets [--only NAME,...] [--quick] [--json FILE] [--folder DIR]
 
 A subject measures one or more targets, named `subject.what`. What is timed, and beside what, its docstring
 says.

@@ -20,9 +20,10 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="small sizes; about a minute for all")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--folder", type=Path, help="on which disk; by default that of temporary files")
     options = parser.parse_args()
     only = None if options.only is None else options.only.split(",")
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
         measured = targets.measure(options.quick, Path(name), print, only)
     if options.json is not None:
         options.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")

@@ -25,7 +25,7 @@ def history(run: Run) -> list[Target]:
     The floor is what must be done without an index: all rows of the events read by bare apsw, and each value
     unpacked. Rounds of other attributes and those that set `name` come evenly mixed.
     """
-    few = run.size(100_000, 10_000, 800)
+    few = run.size(100_000, 10_000, 400)
     paths = {name: run.path(f"history-{name}") for name in ("few", "many")}
     for name, events in (("few", few), ("many", few * 10)):
         _mixed(paths[name], events)

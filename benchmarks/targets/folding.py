@@ -30,15 +30,13 @@ def fold(run: Run) -> list[Target]:
     The floor is bare apsw's select of the same rows, with `unpackb` of each value. The sessions are those of
     the cold reads: of live turns, and of single changes of small attributes.
     """
-    rates, detail = [], {}
+    rates, detail = [], dict[str, float]()
     for shape in shapes(Run(run.folder / "fold", run.effort)):
         seconds, events = _folded(run, shape.path)
         rates.append(ratio(seconds["floor"], seconds["fold"]))
-        detail[shape.name] = {
-            "ratio": round(rates[-1], 3),
-            "fold_events_a_second": round(events / micros(seconds["fold"]) * 1e6),
-            "floor_events_a_second": round(events / micros(seconds["floor"]) * 1e6),
-        }
+        detail[f"{shape.name}_ratio"] = round(rates[-1], 3)
+        detail[f"{shape.name}_events_a_second"] = round(events / micros(seconds["fold"]) * 1e6)
+        detail[f"{shape.name}_floor"] = round(events / micros(seconds["floor"]) * 1e6)
     return [
         Target(
             "fold.rate",

@@ -107,10 +107,11 @@ def _full(seconds: Seconds) -> Target:
             "full": micros(seconds["full late"]),
             "full_floor": micros(seconds["full late floor"]),
             "fdatasync": micros(seconds["fdatasync"]),
-            "interval": [round(low, 2), round(high, 2)],
+            "low": round(low, 2),
+            "high": round(high, 2),
         },
-        note="An fsync is taken from an fsync, so this is as noisy as the disk: `interval` holds nine of ten"
-        " ratios of samples drawn again.",
+        note="An fsync is taken from an fsync, so this is as noisy as the disk: nine of ten ratios of samples"
+        " drawn again are between `low` and `high`.",
     )
 
 

@@ -29,13 +29,13 @@ def size(run: Run) -> list[Target]:
     steps = run.size(10_000, 2_000, 200)
     counts = sorted({count, steps // 8, steps // 4, steps // 2, steps})
     ratios, exponents = {}, {}
-    detail: dict[str, list[tuple[int, int, int]]] = {}
+    grown: dict[str, list[tuple[int, int, int]]] = {}
     for kind, make in KINDS.items():
         contents = make(random.Random(1), steps)
-        detail[kind] = [_grown(run, kind, turns, contents) for turns in counts]
-        points = [(turns, stored) for turns, stored, _ in detail[kind] if turns >= steps // 8]
+        grown[kind] = [_grown(run, kind, turns, contents) for turns in counts]
+        points = [(turns, stored) for turns, stored, _ in grown[kind] if turns >= steps // 8]
         exponents[kind] = slope(points)
-        [ratios[kind]] = [stored / packed for turns, stored, packed in detail[kind] if turns == count]
+        [ratios[kind]] = [stored / packed for turns, stored, packed in grown[kind] if turns == count]
     return [
         Target(
             "size.turns",
@@ -50,8 +50,11 @@ def size(run: Run) -> list[Target]:
             max(exponents.values()),
             1.03,
             unit="",
-            detail={**{kind: round(value, 4) for kind, value in exponents.items()}, "points": detail},
-            note="`points` are turns, bytes and packed bytes of the changes.",
+            detail={
+                **{kind: round(value, 4) for kind, value in exponents.items()},
+                **{f"{kind}_points": points for kind, points in grown.items()},
+            },
+            note="Points are turns, bytes of the file, and packed bytes of the changes.",
         ),
         _streamed(run),
     ]

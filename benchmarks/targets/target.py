@@ -48,7 +48,7 @@ class Target:
         limit: what it may be at most, or shall be at least.
         unit: of both; `x` for a ratio.
         at_least: whether larger is better.
-        detail: the figures that the value was made of; times are medians in microseconds.
+        detail: the figures that the value was made of; times are medians in microseconds. Lists are not told.
         note: what a reader has to know to judge the value.
     """
 
@@ -76,7 +76,9 @@ class Target:
         said = {True: "met   ", False: "MISSED", None: "unknown"}[self.met]
         value = "     -" if self.value is None else f"{self.value:6.2f}"
         sign = ">=" if self.at_least else "<="
-        figures = ", ".join(f"{name} {figure}" for name, figure in self.detail.items())
+        figures = ", ".join(
+            f"{name} {told}" for name, told in self.detail.items() if not isinstance(told, list)
+        )
         return f"{said} {self.name:17} {value} {sign} {self.limit:g} {self.unit}: {self.title} ({figures})"
 
 

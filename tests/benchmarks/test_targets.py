@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import pytest
 
+from benchmarks import targets
 from benchmarks.targets import SUBJECTS, measure, names, target
 from benchmarks.targets.pair import Pair
 from benchmarks.targets.sizes import closed, slope
@@ -61,11 +62,34 @@ def test_a_target_without_a_value_is_neither_met_nor_missed() -> None:
     assert "unknown" in str(nothing)
 
 
-def test_only_what_is_asked_for_is_measured_and_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("only", "found"),
+    [
+        (None, ["one.a", "one.b", "two.a"]),
+        (["one"], ["one.a", "one.b"]),
+        (["two.a", "one.b"], ["one.b", "two.a"]),
+    ],
+)
+def test_only_what_is_asked_for_is_measured_and_told(
+    only: list[str] | None, found: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: list[Run] = []
+
+    def subject(*measured: str) -> targets.Subject:
+        def measuring(run: Run) -> list[Target]:
+            runs.append(run)
+            return [Target(name, "", 1, 2) for name in measured]
+
+        return measured, measuring
+
+    monkeypatch.setattr(targets, "SUBJECTS", (subject("one.a", "one.b"), subject("two.a")))
     told: list[str] = []
-    measured = measure(quick=True, folder=tmp_path, tell=told.append, only=["save.unchanged", "import.heavy"])
-    assert [each["name"] for each in measured] == ["save.unchanged", "import.heavy"]
-    assert ["save.unchanged" in told[0], "import.heavy" in told[1]] == [True, True]
+    measured = measure(quick=True, folder=tmp_path, tell=told.append, only=only)
+    assert [each["name"] for each in measured] == found
+    assert [line.split()[1] for line in told] == found
+    assert runs == [Run(tmp_path, "quick")] * len({name.partition(".")[0] for name in found})
+    measure(quick=False, folder=tmp_path, tell=told.append, only=["two"])
+    assert runs[-1].effort == "full"
 
 
 def test_a_name_that_no_target_has_is_refused(tmp_path: Path) -> None:
