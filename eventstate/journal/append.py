@@ -20,7 +20,7 @@ from eventstate.journal import statements as sql
 from eventstate.journal.branches import MAX_ROUND, View
 from eventstate.journal.cipher import Context, Told
 from eventstate.journal.connection import TransactionLostError
-from eventstate.journal.events import weight
+from eventstate.journal.events import BARE_WEIGHT
 from eventstate.journal.newest import Frontier
 from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
 
@@ -304,12 +304,13 @@ class Appender:
         round_number = self._next_round(branch, tip) if draft.auto_round else draft.round
         if branch.sealed is not None:
             draft = self._sealed(branch, branch.sealed, draft, version, number)
+        bodies = [event.body for event in draft.events]
         header = (
             row_id(branch.id, number),
             last.position + 1,
             version,
             len(draft.events),
-            heavy + sum(map(weight, draft.events)),
+            heavy + sum(map(len, bodies)) + BARE_WEIGHT * len(bodies),
             max(microseconds(self.clock()), last.recorded_at),
             draft.kind,
             round_number,
@@ -322,7 +323,7 @@ class Appender:
             draft.metadata,
         )
         salt = chain.seed(self.entropy(chain.SALT_SIZE))
-        hashed = chain.new_hash(previous, header, salt, draft.events)
+        hashed = chain.new_hash(previous, header, salt, bodies)
         return Commit(*header, salt, hashed, chain.link(last.chain, hashed)), draft
 
     def _next_round(self, branch: Branch, tip: Tip | None) -> int:

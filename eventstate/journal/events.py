@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ROW_WEIGHT: Final = 32
 """What a row costs beside its path and value, about, in bytes; it makes many small events count."""
 
+BARE_WEIGHT: Final = ROW_WEIGHT - len(Event(Op.SET, b"", None).body)
+"""What an event weighs beside its body."""
+
 _CACHED_PATHS: Final = 4096
 _OPS: Final = {int(op): op for op in Op}
 

@@ -191,7 +191,7 @@ class Pruner:
             if key in redacted:
                 yield key, redacted[key]
             else:
-                yield key, chain.event_digest(chain.event_salt(commit, seq), events[seq])
+                yield key, chain.written_digest(commit, seq, events[seq])
 
 
 def _header_salt(commit: Commit) -> bytes:

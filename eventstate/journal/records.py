@@ -87,6 +87,9 @@ class Husk(NamedTuple):
         return self.id & LOW
 
 
+_OPS: Final = [bytes((number,)) for number in range(256)]
+
+
 class Event(NamedTuple):
     """One event as it stands in the file: its path and value are still encoded."""
 
@@ -99,7 +102,9 @@ class Event(NamedTuple):
         """All of it, to be hashed or encrypted: op, length of the path, path, then 0, or 1 and the value."""
         op, path, value = self
         size = len(path).to_bytes(4, "big")
-        return b"%c%b%b%b%b" % (op, size, path, b"\0" if value is None else b"\1", value or b"")
+        if value is None:
+            return b"".join((_OPS[op], size, path, b"\0"))
+        return b"".join((_OPS[op], size, path, b"\1", value))
 
 
 GONE: Final = Event(Op.GONE, b"", None)

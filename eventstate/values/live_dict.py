@@ -78,7 +78,8 @@ class LiveDict(dict[Any, Any], Node):
             self._assign({key: value})
             return
         # The same for what is set most often, since nothing that somebody may hold comes in or leaves.
-        recorder.check_open()
+        if not recorder.open:
+            recorder.check_open()
         trail = self._trail or self._begin()
         if old is not value:
             if old is MISSING:
@@ -87,7 +88,8 @@ class LiveDict(dict[Any, Any], Node):
                 trail.touched[key] = None
             items[key] = value
             dict.__setitem__(self, key, UNREAD if self._bare else value)
-        recorder.changed()
+        if recorder.on_change is not None:
+            recorder.on_change()
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         if key not in self:
@@ -175,7 +177,8 @@ class LiveDict(dict[Any, Any], Node):
             if key not in items or key in trail.added:
                 del source[key]
             else:
-                source[key] = settled(items[key])
+                value = items[key]
+                source[key] = value if type(value) in SCALARS else settled(value)
         for key in trail.added:
             source[key] = settled(items[key])
         if trail.arranged:
