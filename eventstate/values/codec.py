@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from eventstate.errors import CorruptJournalError, EventStateError, UnsupportedValueError
-from eventstate.values.bounds import check_lengths, is_crowded, paired, refuse_alike
+from eventstate.values.bounds import SMALL, CrowdedError, check_lengths, paired, refuse_alike, sparing
 from eventstate.values.paths import Path, show
 from eventstate.values.registry import TypeRegistry, Unregistered
 from eventstate.values.times import dump_zone, load_datetime, load_time
@@ -139,14 +139,20 @@ class Codec:
             UnsupportedValueError: a type is not registered here.
         """
         try:
+            if len(data) <= SMALL:
+                return msgpack.unpackb(data, ext_hook=self._restore, strict_map_key=False, timestamp=3)
             check_lengths(data)
-            return msgpack.unpackb(
-                data,
-                ext_hook=self._restore,
-                object_pairs_hook=paired if is_crowded(data) else None,
-                strict_map_key=False,
-                timestamp=3,
-            )
+            try:
+                hook = sparing(self._restore, len(data))
+                return msgpack.unpackb(data, ext_hook=hook, strict_map_key=False, timestamp=3)
+            except CrowdedError:
+                return msgpack.unpackb(
+                    data,
+                    ext_hook=self._restore,
+                    object_pairs_hook=paired,
+                    strict_map_key=False,
+                    timestamp=3,
+                )
         except EventStateError:
             raise
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, AttributeError) as error:
@@ -238,18 +244,13 @@ class Codec:
 
     def _unpack(self, data: bytes, level: int) -> Any:
         check_lengths(data)
-        # Not unpackb: it takes 40 KB of the C stack, and hostile bytes would nest it.
-        unpacker = msgpack.Unpacker(
-            ext_hook=functools.partial(self._restore, level=level),
-            object_pairs_hook=paired if is_crowded(data) else None,
-            strict_map_key=False,
-            timestamp=3,  # none of ours; as datetimes they are at least values that can be stored
-            max_buffer_size=len(data) or 1,
-        )
-        unpacker.feed(data)
-        value = unpacker.unpack()
-        if unpacker.tell() != len(data) or (level == _GUARDED and self._is_too_deep(value)):
-            raise ValueError("trailing bytes, or nested too deep")
+        restore = functools.partial(self._restore, level=level)
+        try:
+            value = _unpacked(data, ext_hook=sparing(restore, len(data)))
+        except CrowdedError:
+            value = _unpacked(data, ext_hook=restore, object_pairs_hook=paired)
+        if level == _GUARDED and self._is_too_deep(value):
+            raise ValueError(_TOO_DEEP)
         return value
 
     def _restore(self, code: int, data: bytes, level: int = 0) -> Any:
@@ -361,6 +362,18 @@ class Codec:
             yield from enumerate(node)
         elif isinstance(node, (set, frozenset)):
             yield from ((item, item) for item in node)
+
+
+def _unpacked(data: bytes, **hooks: Any) -> Any:
+    """Unpack what stands in an extension type."""
+    # Not unpackb: it takes 40 KB of the C stack, and hostile bytes would nest it.
+    # Timestamps are none of ours; as datetimes they are at least values that can be stored.
+    unpacker = msgpack.Unpacker(strict_map_key=False, timestamp=3, max_buffer_size=len(data) or 1, **hooks)
+    unpacker.feed(data)
+    value = unpacker.unpack()
+    if unpacker.tell() != len(data):
+        raise ValueError("trailing bytes")
+    return value
 
 
 def _odd_keys(node: Any) -> list[tuple[Any, Any]]:
