@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
+    from eventstate.journal.postings import Postings
     from eventstate.journal.snapshots import Snapshots
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +73,7 @@ class Appender:
         connection: Connection,
         branches: Branches,
         snapshots: Snapshots,
+        postings: Postings,
         cipher: Cipher,
         *,
         clock: Callable[[], datetime],
@@ -80,6 +82,7 @@ class Appender:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
+        self._postings = postings
         self._cipher = cipher
         self.clock = clock
         self.entropy = entropy
@@ -139,6 +142,8 @@ class Appender:
                         raise
                     outcomes.append(error)
                     broken.add(request[:3])
+                if not isinstance(outcomes[-1], Exception) and outcomes[-1].fresh:
+                    self._postings.follow(outcomes[-1].branch, outcomes[-1].commit)
             written = self._snapshots.write()
         self._snapshots.written(written)
         return outcomes
