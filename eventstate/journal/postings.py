@@ -15,6 +15,8 @@ import zlib
 from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import apsw
+
 from eventstate.errors import CorruptJournalError
 from eventstate.journal import statements as sql
 from eventstate.journal.records import LOW, Branch, Commit, row_id
@@ -136,6 +138,8 @@ class Postings:
         self._branches = branches
         self._behind: set[int] = set()
         """Branches whose lists lag by more than one commit has taken in."""
+        self._broken = False
+        """Whether a page of lists is damaged, so that nothing that touches them can be committed."""
 
     # Reading
 
@@ -159,8 +163,8 @@ class Postings:
         high = low + b"\xff" * KEY_SIZE
         # What it stands in and shares its beginning with is in that range.
         above = [data for data in above if len(data) < KEY_SIZE]
-        rows = self._connection.all(sql.find_postings(len(above)), (branch.id, low, high, *above))
         try:
+            rows = self._connection.all(sql.find_postings(len(above)), (branch.id, low, high, *above))
             listed = _listed(row for row in rows if row[0] == _LISTED)
             if listed is None or listed.after > after or listed.upto <= after:
                 return after, []
@@ -189,21 +193,36 @@ class Postings:
         """Bring lists up to a commit that was just added, if it is time.
 
         Of what they lag behind only some is taken in with each commit, and more with a larger one.
+
+        Raises:
+            CorruptJournalError: SQLite found a damaged page, and will not commit; the next ones do without
+                lists.
         """
         before = commit.version - commit.events
-        if branch.sealed is not None or not commit.events:
+        if branch.sealed is not None or not commit.events or self._broken:
             return
         if commit.version // STEP == before // STEP and branch.id not in self._behind:
             return
         self._behind.discard(branch.id)
         try:
-            with self._connection.savepoint():
+            with self._mending(branch):
                 if not self.extend(branch, commit.version, before, max(2 * STEP, 2 * commit.events)):
                     self._behind.add(branch.id)
-        except CorruptJournalError:  # the commit needs no lists
-            with contextlib.suppress(CorruptJournalError), self._connection.savepoint():
-                self.drop_of(branch)
-                self._behind.add(branch.id)
+        except CorruptJournalError:
+            self._broken = True
+            raise
+
+    @contextlib.contextmanager
+    def _mending(self, branch: Branch) -> Iterator[None]:
+        """Drop a branch's lists if what is in them is damaged, and let a commit be made without."""
+        try:
+            with self._connection.savepoint():
+                yield
+        except CorruptJournalError as error:
+            if isinstance(error.__cause__, apsw.CorruptError):
+                raise
+            self.drop_of(branch)
+            self._behind.add(branch.id)
 
     def extend(self, branch: Branch, upto: int, seen: int = LOW, limit: int | None = None) -> bool:
         """Take in a branch's own events.
@@ -278,14 +297,15 @@ class Postings:
         """Drop all lists."""
         self._behind.clear()
         self._connection.all(sql.DROP_POSTINGS)
+        self._broken = False
 
 
 def _listed(rows: Iterable[Any]) -> Listed | None:
     found = list(rows)
     if len(found) != 1:
         return None
-    _, after, upto, _ = found[0]
-    return Listed(after, upto) if 0 <= after <= upto <= LOW else None
+    _, after, upto, data = found[0]
+    return Listed(after, upto) if 0 <= after <= upto <= LOW and not data else None
 
 
 def _merged(postings: list[Posting], after: int, upto: int) -> Iterator[tuple[int, bytes]]:

@@ -164,6 +164,8 @@ LIST_POSTINGS: Final = """
     WHERE branch = ? AND (path, first) > (?, ?) ORDER BY path, first LIMIT ?"""
 PUT_POSTING: Final = """
     INSERT OR REPLACE INTO postings (branch, path, first, last, data) VALUES (?, ?, ?, ?, ?)"""
+COUNT_LISTABLE: Final = """
+    SELECT count(*) FROM events WHERE id > ? AND id <= ? AND (op < 6 AND path <> x'' OR op = 6)"""
 DROP_POSTINGS: Final = "DELETE FROM postings"
 DROP_POSTINGS_OF: Final = "DELETE FROM postings WHERE branch = ?"
 
