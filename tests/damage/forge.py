@@ -20,8 +20,8 @@ _COMMIT: Final = ", ".join(Commit._fields)
 def forge(path: Path, position: int, value: bytes) -> None:
     """Give the first event of the commit at a position another value, and make every hash after it anew.
 
-    From there on the salts are other ones too, as of commits that nobody ever saw. Snapshots and postings are dropped.
-    What comes out is a whole journal, of a past that never was.
+    From there on the salts are other ones too, as of commits that nobody ever saw. What is derived is
+    dropped. What comes out is a whole journal, of a past that never was.
     """
     database = apsw.Connection(str(path))
     with database:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import apsw
 
 from eventstate import Session, StateStore
+from eventstate.journal import postings
 from tests.stores import Clock
 
 PAGE: Final = 4096
