@@ -167,7 +167,7 @@ def test_a_file_of_format_2_opens_and_gets_lists_of_its_events(
         StateStore(path, read_only=True)
     with StateStore(path) as store:
         session = store.session("alice", "trip")
-        last = {"n": 39, "counts": {f"c{i}": 390 + i for i in range(10)}}
+        last = {"n": 39, "list": LIST, "counts": {f"c{i}": 390 + i for i in range(10)}}
         assert packed(session.state()) == packed(last)
         assert store.session("alice", "trip", "other").state() == {"n": 2, "list": []}
         assert (ids(store.session("eve")), store.session("bob").state()) == ([5, 6], None)
