@@ -107,18 +107,21 @@ def act(life: Life, what: str, pick: int) -> Life:
 actions = st.lists(st.tuples(st.sampled_from(MORE[:-1]), st.integers(0, 999), steps), min_size=1, max_size=4)
 
 
-@given(start=steps, actions=actions, step=st.integers(1, 9), small=st.booleans())
+@given(
+    start=steps, actions=actions, step=st.integers(1, 9), small=st.booleans(), share=st.sampled_from([1, 8])
+)
 @example(
     start=[("note", 1), ("put", 2), ("deep", 3), ("fork", 1), ("pop", 2)],
     actions=[("erase", 6, [("deep", 1), ("put", 2)] * 4), ("drop", 0, [("deep", 1)] * 9)],
     step=1,
     small=True,
+    share=8,
 )
 def test_a_history_by_lists_is_that_of_a_scan(
-    start: list[Any], actions: list[Any], step: int, *, small: bool
+    start: list[Any], actions: list[Any], step: int, *, small: bool, share: int
 ) -> None:
     sized = {"KEY_SIZE": 4, "FULL": 3, "LONGEST": 5, "_SHORT": 2, "_PAGE": 2} if small else {}
-    with tempfile.TemporaryDirectory() as folder, sizes(step, **sized):
+    with tempfile.TemporaryDirectory() as folder, sizes(step, _DENSE=0, _MANY=share, **sized):
         life = Life.at(Path(folder) / "a.db")
         life.live(start)
         for what, pick, more in actions:
@@ -267,6 +270,43 @@ def test_a_history_costs_what_it_is_long_and_not_what_others_are(tmp_path: Path)
     assert statements < 3 * 21
 
 
+@pytest.mark.parametrize("nested", [True, False])
+def test_names_that_come_once_take_little_and_cost_others_nothing(tmp_path: Path, *, nested: bool) -> None:
+    with sizes(256), StateStore(tmp_path / "a.db", durability="normal") as store:
+        session = store.session("alice")
+        session.save({"facts": {}, "x": 0, "d": {"a" * 40: 0}})
+        costs = []
+        for turn in range(40):
+            with session.round() as state:
+                for number in range(100):
+                    facts = state["facts"] if nested else state["d"].setdefault(f"{number % 7}", {})
+                    facts[f"a name of its own {turn} {number}"] = turn
+                if turn % 10 == 0:
+                    state["x"] = state["d"]["a" * 40] = turn
+            if turn in {9, 39}:
+                costs.append(read(store, functools.partial(listed_of, session)))
+        names = ("facts", "a name of its own 20 50") if nested else ("d", "1", "a name of its own 20 50")
+        for path in ("x", ("d", "a" * 40), names, ("facts",), ("d", "1")):
+            found = told(session, path)
+            with scanning():
+                assert found == told(session, path)
+        few, many = costs
+        assert many[1] - few[1] <= 3 * 6
+        assert store.verify().ok
+    listed = rows(tmp_path / "a.db", "postings")
+    assert sum(len(row["path"]) + len(row["data"]) + 12 for row in listed) < 0.7 * 4000
+
+
+def test_an_attribute_that_changes_all_the_time_is_scanned(tmp_path: Path) -> None:
+    with sizes(64), filled(tmp_path / "a.db", 100) as store:
+        session = store.session("alice")
+        walk, branch, last = store._journal.reader.attribute, session._writer.branch(), session.version
+        statements, _ = read(store, lambda: list(walk(branch, 0, last, ("d",))))
+        assert statements == 2  # what the lists are, and all events
+        statements, _ = read(store, lambda: list(walk(branch, 0, last, ("d", "y"))))
+        assert statements > 2
+
+
 def test_notes_are_found_by_their_list(tmp_path: Path) -> None:
     with sizes(64), filled(tmp_path / "a.db", 200) as store:
         session = store.session("alice")
@@ -385,6 +425,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 LONG: Final = "replace(hex(zeroblob(9999)), '0', 'a')"
 LIST: Final = "WHERE path = x'a178'"
 COPY: Final = "INSERT INTO postings SELECT branch, path, first + 1, last + 1, data FROM postings"
+SHARE: Final = "INSERT INTO postings SELECT branch, x'a164c1c1', first, first, x'' FROM postings"
 DAMAGE: Final = {
     "a list that is gone": (f"DELETE FROM postings {LIST}", False),
     "a shorter list": (f"UPDATE postings SET last = first, data = x'' {LIST}", False),
@@ -398,6 +439,8 @@ DAMAGE: Final = {
     "no steps": (f"UPDATE postings SET data = x'' {LIST}", True),
     "garbage": (f"UPDATE postings SET data = zeroblob(99) {LIST}", True),
     "a list that is far too long": (f"UPDATE postings SET data = CAST({LONG} AS BLOB) {LIST}", True),
+    "a list that is shared, and should not be": (f"UPDATE postings SET path = x'a178c1c1' {LIST}", False),
+    "an event that is listed twice": (f"{SHARE} WHERE path = x'a164a179'", False),
     "events of others": ("UPDATE postings SET path = x'a178' WHERE path = x'a16e'", True),
     "a copy": (f"{COPY} {LIST}", True),
     "events that are not there": ("INSERT INTO postings VALUES (1, x'a178', 100000, 100000, x'')", True),

@@ -44,11 +44,15 @@ NOTES: Final = b"\xc1"
 """The key of notes. No path has this byte, which MessagePack never uses."""
 
 _PAGE: Final = 4096
+_RARE: Final = 4  # attributes with fewer events in a page may share a list
+_MANY: Final = 8  # if there is one of them for so many events
+_DENSE: Final = 4  # of so many events one is looked up about as fast as all are scanned
 _SHORT: Final = 32  # bytes that it does not pay to compress
 _DEFLATED: Final = b"\0"  # no step is 0
 _RAW: Final = -15  # zlib's window bits for a stream without header and checksum
 _LISTED: Final = b""  # the key of the row that says which versions are in the lists
 _MARK: Final = b"\xc1"
+_SHARED: Final = b"\xc1\xc1"
 _SEVEN: Final = 0x7F
 
 
@@ -130,6 +134,18 @@ def key(op: int, path: bytes) -> bytes | None:
     return NOTES if op == Op.NOTE else None
 
 
+def shared(where: bytes) -> bytes | None:
+    """Give the key that an event may be listed under instead, if its own comes seldom, as names made up do.
+
+    It is shared by all that is below a top-level attribute, so that the histories of others stay as cheap;
+    `None` if there is none.
+    """
+    if not where or not 0xA0 <= where[0] <= 0xBF:  # noqa: PLR2004 - MessagePack's strings of up to 31 bytes
+        return None
+    top, below = where[: where[0] - 0x9F], where[where[0] - 0x9F :]
+    return None if below in {b"", _MARK} else top + _SHARED
+
+
 class Postings:
     """Keeps the lists, and finds events by them."""
 
@@ -163,27 +179,34 @@ class Postings:
         high = low + b"\xff" * KEY_SIZE
         # What it stands in and shares its beginning with is in that range.
         above = [data for data in above if len(data) < KEY_SIZE]
+        above += [where for where in (shared(low),) if where is not None]
         try:
             rows = self._connection.all(sql.find_postings(len(above)), (branch.id, low, high, *above))
             listed = _listed(row for row in rows if row[0] == _LISTED)
             if listed is None or listed.after > after or listed.upto <= after:
                 return after, []
             upto = min(upto, listed.upto)
-            found = _merged([Posting._make(row) for row in rows if row[0] != _LISTED], after, upto)
-            return upto, list(self._rows(branch, found, statement))
+            lists = [Posting._make(row) for row in rows if row[0] != _LISTED and row[1] <= upto]
+            if sum(1 + len(posting.steps()) for posting in lists) * _DENSE > upto - after:
+                return after, []
+            return upto, list(self._rows(branch, _merged(lists, after, upto), statement))
         except CorruptJournalError:  # derived data: verify reports it; the events stand in for it
             return after, []
 
     def _rows(self, branch: Branch, listed: Iterator[tuple[int, bytes]], statement: str) -> Iterator[Any]:
         """Give the rows of events `(seq, key)`, as long as each is what its list says."""
+        last = 0
         while batch := dict(islice(listed, sql.BATCH)):
             seqs = list(batch)
+            if seqs[0] <= last:
+                raise CorruptJournalError("lists have an event twice")
+            last = seqs[-1]
             keys = [row_id(branch.id, seq) for seq in seqs]
             found = self._connection.all(statement, keys + keys[-1:] * (sql.BATCH - len(keys)))
             if [row[0] & LOW for row in found] != seqs:
                 raise CorruptJournalError("lists of events do not rise, or have some that are not there")
             for row in found:
-                if key(row[1], row[2]) != batch[row[0] & LOW]:
+                if not belongs(batch[row[0] & LOW], row[1], row[2]):
                     raise CorruptJournalError("lists of events have some that belong elsewhere")
                 yield row
 
@@ -257,6 +280,7 @@ class Postings:
                 where = key(op, path)
                 if where is not None:
                     groups.setdefault(where, []).append(number & LOW)
+            _share(groups, size // _MANY)
             grown = [row for where in sorted(groups) for row in self._appended(branch, where, groups[where])]
             self._connection.many(sql.PUT_POSTING, grown)
             at += size
@@ -308,11 +332,29 @@ def _listed(rows: Iterable[Any]) -> Listed | None:
     return Listed(after, upto) if 0 <= after <= upto <= LOW and not data else None
 
 
+def belongs(where: bytes, op: int, path: bytes) -> bool:
+    """Say whether an event may be listed under a key."""
+    own = key(op, path)
+    return own is not None and where in {own, shared(own)}
+
+
+def _share(groups: dict[bytes, list[int]], limit: int) -> None:
+    """Bring rare attributes together, where there are more of them than a limit below a top-level one."""
+    rare: dict[bytes, list[bytes]] = {}
+    for where, seqs in groups.items():
+        common = shared(where) if len(seqs) < _RARE else None
+        if common is not None:
+            rare.setdefault(common, []).append(where)
+    for common, keys in rare.items():
+        if len(keys) > limit:
+            groups[common] = sorted(seq for where in keys for seq in groups.pop(where))
+
+
 def _merged(postings: list[Posting], after: int, upto: int) -> Iterator[tuple[int, bytes]]:
     """Walk the numbers after one version up to another, in order, with their keys."""
     lists: dict[bytes, list[Posting]] = {}
     for posting in sorted(postings):
-        if posting.last > after and posting.first <= upto:
+        if posting.last > after:
             lists.setdefault(posting.path, []).append(posting)
     return heapq.merge(*(_walk(postings, after, upto) for postings in lists.values()))
 

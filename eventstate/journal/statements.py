@@ -165,7 +165,8 @@ LIST_POSTINGS: Final = """
 PUT_POSTING: Final = """
     INSERT OR REPLACE INTO postings (branch, path, first, last, data) VALUES (?, ?, ?, ?, ?)"""
 COUNT_LISTABLE: Final = """
-    SELECT count(*) FROM events WHERE id > ? AND id <= ? AND (op < 6 AND path <> x'' OR op = 6)"""
+    SELECT count(*), coalesce(sum(op < 6 AND path <> x'' OR op = 6), 0)
+    FROM events WHERE id > ? AND id <= ?"""
 DROP_POSTINGS: Final = "DELETE FROM postings"
 DROP_POSTINGS_OF: Final = "DELETE FROM postings WHERE branch = ?"
 

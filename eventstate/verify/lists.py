@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstate.errors import CorruptJournalError
 from eventstate.journal import statements as sql
 from eventstate.journal.pages import pages
-from eventstate.journal.postings import Listed, Posting, Postings, key
+from eventstate.journal.postings import Listed, Posting, Postings, belongs
 from eventstate.journal.records import LOW, Branch, row_id
 from eventstate.verify.inquiry import PAGE
 
@@ -23,7 +23,8 @@ _START: Final = (b"", -(1 << 63))
 class Lists:
     """Compares the lists of each branch with its events.
 
-    What is listed is compared with its event, and none twice; then it is all if it is as many as there are.
+    Each event that is listed is looked at, and none may come twice; so all are, if they are as many as there
+    are.
     """
 
     def __init__(self, inquiry: Inquiry) -> None:
@@ -64,18 +65,25 @@ class Lists:
         return self._connection.all(sql.LIST_POSTINGS, (branch.id, *after, PAGE))
 
     def _compared(self, branch: Branch, listed: Listed, postings: Iterator[Posting]) -> str | None:
-        count, last, highest, path = 0, 0, 0, b""
+        bounds = row_id(branch.id, listed.after), row_id(branch.id, listed.upto)
+        [(events, there)] = self._connection.all(sql.COUNT_LISTABLE, bounds)
+        if events != listed.upto - listed.after:
+            return "lists tell of events that are not there"
+        seen, count, highest, last, path = bytearray(events // 8 + 1), 0, 0, 0, b""
         for posting in postings:
             seqs = posting.seqs()
             if posting.path == path and seqs[0] <= last:
                 return "lists of events do not rise"
             path, last, highest = posting.path, seqs[-1], max(highest, seqs[-1])
             seqs = [seq for seq in seqs if listed.after < seq <= listed.upto]
-            count += len(seqs)
             if not self._belong(branch, posting.path, seqs):
                 return f"a list has events that belong elsewhere, or are not there: {posting.path.hex()}"
-        bounds = row_id(branch.id, listed.after), row_id(branch.id, listed.upto)
-        [(there,)] = self._connection.all(sql.COUNT_LISTABLE, bounds)
+            for seq in seqs:
+                at, bit = divmod(seq - listed.after - 1, 8)
+                if seen[at] >> bit & 1:
+                    return "lists have an event twice"
+                seen[at] |= 1 << bit
+            count += len(seqs)
         if count != there:
             return f"lists have {count} of {there} events"
         # More may have been listed, and added, meanwhile.
@@ -89,6 +97,6 @@ class Lists:
             some = seqs[at : at + sql.BATCH]
             keys = [row_id(branch.id, seq) for seq in some]
             rows = self._connection.all(sql.PATHS_AT, keys + keys[-1:] * (sql.BATCH - len(keys)))
-            if [row[0] & LOW for row in rows] != some or any(key(*row[1:]) != path for row in rows):
+            if [row[0] & LOW for row in rows] != some or not all(belongs(path, *row[1:]) for row in rows):
                 return False
         return True
