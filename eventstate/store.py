@@ -332,11 +332,13 @@ class StateStore:
             return self._journal.reader.commit_events(row)
 
     def drop_snapshots(self) -> None:
-        """Drop all snapshots; they are derived, and made again as sessions go on."""
+        """Drop all snapshots and lists of events; they are derived, and made again as sessions go on."""
         self._journal.drop_snapshots()
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> Rebuilt:
-        """Make anew what is derived: indexes, tags, deletions and snapshots; commits and events stay.
+        """Make anew what is derived: indexes, tags, deletions, snapshots and lists of events.
+
+        Commits and events stay.
 
         Args:
             progress: called with the number of branches looked at and of all branches.

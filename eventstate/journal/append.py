@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
     from eventstate.journal.newest import Last, Tip
+    from eventstate.journal.postings import Postings
     from eventstate.journal.snapshots import Snapshots
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,6 +76,7 @@ class Appender:
         connection: Connection,
         branches: Branches,
         snapshots: Snapshots,
+        postings: Postings,
         cipher: Cipher,
         *,
         clock: Callable[[], datetime],
@@ -83,6 +85,7 @@ class Appender:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
+        self._postings = postings
         self._cipher = cipher
         self.clock = clock
         self.entropy = entropy
@@ -133,6 +136,9 @@ class Appender:
                     outcomes = [self._append(requests[0], frontier)]
                 else:
                     outcomes = self._append_each(requests, frontier)
+                for outcome in outcomes:
+                    if isinstance(outcome, Appended) and outcome.fresh:
+                        self._postings.follow(outcome.branch, outcome.commit)
                 written = self._snapshots.write() if self._snapshots.pending else []
             frontier.publish(connection.held_stamp())
         if written:

@@ -32,7 +32,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     name: types
     for names, types in (
         ("id session position version events weight recorded_at op branch number size head", (int,)),
-        ("encrypted pending", (int,)),
+        ("encrypted pending first last", (int,)),
         ("parent parent_version origin origin_commit origin_round origin_named", (int, type(None))),
         ("round source source_version deleted", (int, type(None))),
         ("user_id session_id name kind", (str,)),

@@ -122,6 +122,7 @@ class Eraser:
             positions.append(commit.position)
         for number in plan.heads:
             journal.connection.all(sql.DROP_SNAPSHOTS_OF, (row_id(number, 0), row_id(number, LOW)))
+            journal.postings.remake(journal.branches.get(number))
         return min(positions, default=None)
 
     def _replace_all(self, line: Branch, events: dict[int, Event]) -> list[Any]:

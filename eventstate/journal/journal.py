@@ -14,6 +14,7 @@ from eventstate.journal.cipher import Cipher, Context, Told
 from eventstate.journal.connection import Connection
 from eventstate.journal.events import EventCodec
 from eventstate.journal.heads import Head, Heads
+from eventstate.journal.postings import Postings
 from eventstate.journal.read import Reader, segments
 from eventstate.journal.removal import CLEAN, Removals
 from eventstate.journal.schema import prepare
@@ -67,9 +68,18 @@ class Journal:
         self.snapshots = Snapshots(
             self.connection, self.branches, self.codec, self.cipher, every=snapshot_every
         )
-        self.reader = Reader(self.connection, self.branches, self.snapshots, self.events, self.cipher)
+        self.postings = Postings(self.connection, self.branches)
+        self.reader = Reader(
+            self.connection, self.branches, self.snapshots, self.postings, self.events, cipher=self.cipher
+        )
         self.appender = Appender(
-            self.connection, self.branches, self.snapshots, self.cipher, clock=clock, entropy=entropy
+            self.connection,
+            self.branches,
+            self.snapshots,
+            self.postings,
+            self.cipher,
+            clock=clock,
+            entropy=entropy,
         )
         self.heads = Heads(cache_bytes)
         self.removals = Removals(self)
@@ -184,9 +194,10 @@ class Journal:
         return {} if told.metadata is None else self.lenient.decode(told.metadata)
 
     def drop_snapshots(self) -> None:
-        """Drop all snapshots."""
+        """Drop all snapshots, and all postings."""
         with self.connection.write():
             self.snapshots.drop()
+            self.postings.drop()
         self.heads.clear()  # what the heads know of snapshots is void
 
     def forget(self) -> None:

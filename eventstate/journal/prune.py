@@ -177,6 +177,7 @@ class Pruner:
             row = self._bare.snapshots.root_row(branch, place, salt, state)
             connection.all(sql.ADD_ROOT, row)
             roots.append([version, row[5]])
+        journal.postings.remake(branch)
         names = journal.branches.session_names(branch.session)
         tip = journal.branches.tip(branch)
         # What the first commit proves, if that is gone: whose session it is.

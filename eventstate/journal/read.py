@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import CorruptJournalError, EncryptionError, EventStateError, RoundNotFoundError
 from eventstate.journal import statements as sql
 from eventstate.journal.cipher import Context
 from eventstate.journal.pages import pages
+from eventstate.journal.postings import NOTES
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
 from eventstate.values.delta import Edit, Op, apply
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
     from eventstate.journal.events import EventCodec
+    from eventstate.journal.postings import Postings
     from eventstate.journal.snapshots import Snapshots
     from eventstate.values.paths import Path
 
@@ -39,12 +42,15 @@ class Reader:
         connection: Connection,
         branches: Branches,
         snapshots: Snapshots,
+        postings: Postings,
         events: EventCodec,
+        *,
         cipher: Cipher,
     ) -> None:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
+        self._postings = postings
         self._codec = events
         self._cipher = cipher
 
@@ -227,13 +233,26 @@ class Reader:
             return op < Op.NOTE and (data <= where < end or (op < Op.ORDER and where in above))
 
         for owner, low, high in segments(branch, after, upto):
-            for key, op, where, *_ in self._rows(owner, (low, high), statement, (data, end, *above), touches):
-                yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
+            start, listed = self._listed(owner, (low, high), data, above, sql.PATHS_AT)
+            tail = self._rows(owner, (start, high), statement, (data, end, *above), touches)
+            for key, op, where, *_ in chain(listed, tail):
+                if touches(op, where):
+                    yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
+
+    def _listed(
+        self, owner: Branch, bounds: tuple[int, int], path: bytes, above: list[bytes], statement: str
+    ) -> tuple[int, list[Any]]:
+        """Give what postings know of a branch's own events, and the version up to which they do."""
+        if owner.sealed is not None:
+            return bounds[0], []
+        return self._postings.find(owner, bounds, path, above, statement)
 
     def notes(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Event]]:
         """Walk a lineage's notes after one version up to another: `(owner, seq, event)`."""
         for owner, low, high in segments(branch, max(after, self.start(branch, upto)), upto):
-            for key, *event in self._rows(owner, (low, high), sql.LIST_NOTES, (), _is_note):
+            start, listed = self._listed(owner, (low, high), NOTES, [], sql.EVENTS_AT)
+            tail = self._rows(owner, (start, high), sql.LIST_NOTES, (), _is_note)
+            for key, *event in chain(listed, tail):
                 yield owner, key & LOW, Event._make(event)
 
     def changed(self, branch: Branch, after: int, upto: int) -> bool:
