@@ -71,7 +71,7 @@ class StoreStats:
     snapshot_size: int
     """Of the snapshots' states, packed."""
     snapshot_stored: int
-    """Of the same, compressed, as they stand in the file."""
+    """Of the same, as they stand in the file: what is in no event, and compressed."""
     file: int
     """Of the database's pages."""
     free: int

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -19,12 +18,14 @@ from eventstate.journal import recipes, snapshots
 from eventstate.journal.branches import Point
 from eventstate.journal.recipes import MARK, Part, Recipe, Rule
 from eventstate.journal.records import LOW
+from eventstate.values import delta
 from eventstate.values.blocks import align
 from eventstate.values.codec import Codec
 from tests.strategies import exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.proves("replay")
 
@@ -253,9 +254,9 @@ def test_a_session_that_only_grows_is_stored_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "grow",
     [
-        lambda state, new, n: state.setdefault("texts", []).append(new),
+        lambda state, new, _: state.setdefault("texts", []).append(new),
         lambda state, new, n: state.setdefault("by name", {}).update({f"name {n}": {"text": new}}),
-        lambda state, new, n: state.update(text=state.get("text", "") + new),
+        lambda state, new, _: state.update(text=state.get("text", "") + new),
         lambda state, new, n: state.setdefault("inner", {}).setdefault("log", [[]])[0].append([n, new]),
     ],
     ids=["a list", "a dict", "a text", "a list in a list"],
@@ -339,11 +340,12 @@ def test_old_rounds_fold_few_events(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for _ in range(2000):
             with session.round() as state:
                 state.setdefault("messages", []).append(rng.randbytes(200).hex())
-        from eventstate.values import delta
 
-        monkeypatch.setattr(
-            "eventstate.journal.read.apply", lambda *both: (folded.append(both), delta.apply(*both))
-        )
+        def counting(state: dict[str, Any], edit: Any) -> None:
+            folded.append(edit)
+            delta.apply(state, edit)
+
+        monkeypatch.setattr("eventstate.journal.read.apply", counting)
         for turn in range(100, 2000, 95):
             folded.clear()
             assert len(session.state(at=turn)["messages"]) == turn

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from eventstate.journal.records import Branch, Commit
+    from eventstate.journal.references import Known
     from eventstate.journal.snapshots import Marks
 
 
@@ -25,12 +26,14 @@ class Head:
     commit: Commit
     state: dict[Any, Any]
     size: int
-    """About how many bytes the state takes when packed."""
+    """About how many bytes the state takes when packed, and what is known of the last snapshot."""
     marks: Marks
     epoch: int
     """The store's when the state was folded."""
     key: str | None = None
     """The id of the session's key at that time, if it is encrypted."""
+    known: Known | None = None
+    """The last snapshot that was made of it here, packed, to find in the next one what has not changed."""
 
 
 class Heads:

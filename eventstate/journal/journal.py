@@ -134,7 +134,8 @@ class Journal:
         head.commit = appended.commit
         marks = self.snapshots.consider(head)
         if marks is not head.marks:
-            head.marks, head.size = marks, marks.head.size
+            known = 0 if head.known is None else len(head.known.packed)
+            head.marks, head.size = marks, marks.head.size + known
         self.heads.put(head)
 
     def bring(self, head: Head, draft: Draft, accept: Callable[[], None] | None = None) -> None:

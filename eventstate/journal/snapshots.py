@@ -234,7 +234,7 @@ class Snapshots:
         """Make a snapshot to be written with the next commit; `None` if it can't be: the commit is made."""
         branch, commit, packed = head.branch, head.commit, self._codec.encode(head.state)
         try:
-            stored = self._recipe(branch, commit.version, packed)
+            stored = self._recipe(head, packed)
         except (CorruptJournalError, EncryptionError, StorageError):  # of the key ring, or of the file
             return None
         mark = Mark(commit.version, commit.number, commit.weight, len(packed), len(stored[1]))
@@ -250,11 +250,14 @@ class Snapshots:
         )
         return mark
 
-    def _recipe(self, branch: Branch, version: int, packed: bytes) -> tuple[bytes, bytes]:
-        """Give the digest and the form of a state that may refer to what stands in events."""
+    def _recipe(self, head: Head, packed: bytes) -> tuple[bytes, bytes]:
+        """Give the digest and the form of a head's state, which may refer to what stands in events."""
+        branch, version = head.branch, head.commit.version
         if branch.sealed is not None:
             return self._stored(branch, version, None, packed)
-        data = self._references.find(branch, version, packed, self._known(branch, version)).stored()
+        known = self._known(branch, version) if head.known is None else head.known
+        recipe = self._references.find(branch, version, packed, known)
+        head.known, data = Known(version, recipe, packed), recipe.stored()
         return _digest(None, data), data
 
     def _known(self, branch: Branch, version: int) -> Known | None:
