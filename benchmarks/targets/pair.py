@@ -55,6 +55,7 @@ class Pair:
         return self.timed(lambda: take_turn(session, number, text))
 
 
-def grow(session: Session, turns: int, contents: list[str]) -> int:
-    """Take a session's live turns from the first on; give the packed bytes of what changed."""
-    return sum(take_turn(session, number, contents[number % len(contents)]) for number in range(1, turns + 1))
+def grow(session: Session, turns: int, contents: list[str], *, after: int = 0) -> int:
+    """Take a session's live turns after one up to another; give the packed bytes of what changed."""
+    numbers = range(after + 1, turns + 1)
+    return sum(take_turn(session, number, contents[number % len(contents)]) for number in numbers)

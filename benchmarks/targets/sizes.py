@@ -12,30 +12,32 @@ from benchmarks.turns import words
 from eventstate import StateStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from eventstate import Session
 
 KINDS = {"words": texts, "noise": noise}
 
+Point = tuple[int, int, int]
+"""Turns, bytes of the files, and packed bytes of what changed."""
+
 
 def size(run: Run) -> list[Target]:
     """Count bytes of all files of a closed store after live turns, and of the values that changed, packed.
 
     Texts are random words of a vocabulary of 2,000, and random letters and digits, which hardly compress.
+    For the growth a store is opened, and closed again, for each eighth of its turns.
     """
-    count = run.size(1_000, 1_000, 50)
-    steps = run.size(10_000, 2_000, 200)
-    counts = sorted({count, steps // 8, steps // 4, steps // 2, steps})
+    count, most = run.size(1_000, 1_000, 50), run.size(10_000, 4_000, 200)
     ratios, exponents = {}, {}
-    grown: dict[str, list[tuple[int, int, int]]] = {}
+    grown: dict[str, list[Point]] = {}
     for kind, make in KINDS.items():
-        contents = make(random.Random(1), steps)
-        grown[kind] = [_grown(run, kind, turns, contents) for turns in counts]
-        points = [(turns, stored) for turns, stored, _ in grown[kind] if turns >= steps // 8]
-        exponents[kind] = slope(points)
-        [ratios[kind]] = [stored / packed for turns, stored, packed in grown[kind] if turns == count]
+        contents = make(random.Random(1), most)
+        [(_, stored, packed)] = _grown(run.path(f"size-{kind}"), contents, [count])
+        ratios[kind] = stored / packed
+        grown[kind] = _grown(run.path(f"growth-{kind}"), contents, range(most // 8, most + 1, most // 8))
+        exponents[kind] = slope([(turns, stored) for turns, stored, _ in grown[kind]])
     return [
         Target(
             "size.turns",
@@ -46,7 +48,7 @@ def size(run: Run) -> list[Target]:
         ),
         Target(
             "size.growth",
-            f"exponent of the closed file's bytes over its turns, up to {steps}; the worse kind of text",
+            f"exponent of the closed file's bytes over its turns, up to {most}; the worse kind of text",
             max(exponents.values()),
             1.03,
             unit="",
@@ -68,11 +70,14 @@ def slope(points: list[tuple[int, int]]) -> float:
     return rise / sum((x - middle) ** 2 for x in xs)
 
 
-def _grown(run: Run, kind: str, turns: int, contents: list[str]) -> tuple[int, int, int]:
-    path = run.path(f"size-{kind}-{turns}")
-    with StateStore(path, durability="normal") as store:
-        packed = grow(store.session("u"), turns, contents)
-    return turns, closed(path), packed
+def _grown(path: Path, contents: list[str], counts: Iterable[int]) -> list[Point]:
+    points, packed, before = list[Point](), 0, 0
+    for turns in counts:
+        with StateStore(path, durability="normal") as store:
+            packed += grow(store.session("u"), turns, contents, after=before)
+        before = turns
+        points.append((turns, closed(path), packed))
+    return points
 
 
 def closed(path: Path) -> int:
