@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from eventstate.checks import check_on_error, check_state, check_text
@@ -13,7 +14,7 @@ from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
 from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
 from eventstate.retention import Retention
-from eventstate.values.delta import MISSING, Edit, diff, look
+from eventstate.values.delta import MISSING, Differ, Edit, Place, diff, look
 from eventstate.values.paths import Path, as_path, show
 
 if TYPE_CHECKING:
@@ -118,7 +119,10 @@ class Session(Retention):
         )
 
         def edits(opened: Opened) -> list[Edit]:
-            codec, target = self._journal.codec, self._plain(at)
+            codec = self._journal.codec
+            if chosen is not None and (found := self._changed_back(opened, at, chosen)) is not None:
+                return found
+            target = self._plain(at)
             if target is None:
                 raise RoundNotFoundError(f"{self!r}: no round to go back to")
             if chosen is None:
@@ -131,6 +135,26 @@ class Session(Retention):
             return diff(opened.state, self._accepted(state), codec)
 
         return self._writer.commit("rollback", CommitOptions(**options), edits)
+
+    def _changed_back(self, opened: Opened, at: At, paths: list[Path]) -> list[Edit] | None:
+        """Give what leads attributes back, if that can be told without the states they stand in.
+
+        It can't if one of them comes or goes, as the order of keys then matters, or stands in another.
+        """
+        branch = self._writer.branch()
+        inside = any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
+        if self._model is not None or opened.latest is not opened.state or inside:
+            return None
+        codec, reader = self._journal.codec, self._journal.reader
+        differ = Differ(codec, [])
+        point = self._writer.timeline(branch).resolve(at)
+        values = self._steady(lambda _: [reader.value(point, path) for path in paths])
+        for path, then in zip(paths, values, strict=True):
+            now = look(opened.state, path)
+            if now is MISSING or then is MISSING:
+                return None
+            differ.at_key(Place(path[:-1]), path[-1], now, then)
+        return differ.out
 
     def undo(self, **options: Unpack[CommitKeywords]) -> Round:
         """Take the last round back, as a new round; undoing that brings it back.

@@ -11,7 +11,7 @@ from eventstate.journal.cipher import Context
 from eventstate.journal.pages import pages
 from eventstate.journal.postings import NOTES
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
-from eventstate.values.delta import Edit, Op, apply
+from eventstate.values.delta import Edit, Op, apply, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from eventstate.values.paths import Path
 
 _PAGE: Final = 4096
+_NEAR: Final = 64  # events that are looked through first for what set an attribute
+_FARTHER: Final = 8  # times as many next
 _CIPHER: Final = int(Op.CIPHER)
 _NOTE: Final = int(Op.NOTE)
 _PRUNE: Final = int(Op.PRUNE)
@@ -239,6 +241,41 @@ class Reader:
                 if touches(op, where):
                     yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
 
+    def value(self, point: Point, path: Path) -> Any:
+        """Give the value of one attribute at a version, or `MISSING`; it is the caller's own.
+
+        Only what touched it is folded, from the event on that last set it as a whole.
+
+        Raises:
+            RoundNotFoundError: the version was pruned.
+        """
+        branch, upto = point
+        start, size = self.start(branch, upto), _NEAR
+        while True:
+            after = max(start, upto - size)
+            events = list(self.attribute(branch, after, upto, path))
+            last = next((at for at in reversed(range(len(events))) if _replaces(events[at], path)), None)
+            if last is not None:
+                return look(self._folded(events[last:]), path)
+            if after == start:
+                break
+            size *= _FARTHER
+        if start:  # what it was before is in a root
+            return look(self.state(point), path)
+        return look(self._folded(events), path)
+
+    def _folded(self, events: list[tuple[Branch, int, Op, Path]]) -> dict[Any, Any]:
+        """Fold events of which the first sets or deletes something, with nothing around that."""
+        state: dict[Any, Any] = {}
+        for at, (owner, seq, op, path) in enumerate(events):
+            if at == 0:
+                node = state
+                for key in path[:-1]:
+                    node = node.setdefault(key, {})
+            if at or op != Op.DELETE:
+                apply(state, self.edit(owner, seq))
+        return state
+
     def _listed(
         self, owner: Branch, bounds: tuple[int, int], path: bytes, above: list[bytes], statement: str
     ) -> tuple[int, list[Any]]:
@@ -286,6 +323,12 @@ def _is_erasure(op: int, _: bytes) -> bool:
 
 def _is_note(op: int, _: bytes) -> bool:
     return op == Op.NOTE
+
+
+def _replaces(event: tuple[Branch, int, Op, Path], path: Path) -> bool:
+    """Say whether nothing of what the attribute was before matters after this event."""
+    _, _, op, where = event
+    return op in {Op.SET, Op.DELETE} and len(where) <= len(path)
 
 
 class Walk:
