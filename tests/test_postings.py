@@ -481,6 +481,21 @@ def test_damaged_lists_are_found_and_do_no_harm(listed: bytes, tmp_path: Path, w
         assert report.ok, str(report)
 
 
+def test_lists_that_begin_late_tell_nothing_of_what_was_before(listed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(listed)
+    damaged(path, "DELETE FROM postings", "INSERT INTO postings VALUES (1, x'', 100, 100, x'')")
+    with sizes(32), StateStore(path, durability="normal") as store:
+        session = store.session("alice")
+        for turn in range(40):
+            session.update(lambda state, n=turn: state.update(x=n))  # type: ignore[misc]
+        assert store.verify().ok
+        with scanning():
+            expected = told(session, "x")
+        assert told(session, "x") == expected
+    assert any(row["path"] == b"\xa1x" for row in rows(path, "postings"))
+
+
 def test_a_damaged_page_of_lists_fails_one_commit_and_the_next_do_without(
     listed: bytes, tmp_path: Path
 ) -> None:
