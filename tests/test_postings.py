@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -164,6 +165,7 @@ def test_what_is_listed_is_read_again(first: int, gaps: list[int], parts: int) -
         Posting(b"x", 1, 2, b"\1\x80"),
         Posting(b"x", 1, 1, b"\xff" * 400),
         Posting(b"x", 1, (1 << 32) + 1, b"\x80\x80\x80\x80\x10"),
+        Posting(b"x", 1, 2, b"\0" + zlib.compress(b"\1", wbits=-15) + b"\1"),
         Posting(b"x", 1, LONGEST + 2, b"\1" * (LONGEST + 1)),
     ],
 )
@@ -173,8 +175,6 @@ def test_a_list_that_nobody_wrote_is_refused(posting: Posting) -> None:
 
 
 def test_a_list_that_inflates_beyond_what_a_row_may_hold_is_refused_before() -> None:
-    import zlib
-
     packer = zlib.compressobj(wbits=-15)
     data = b"\0" + packer.compress(b"\1" * (1 << 26)) + packer.flush()
     with pytest.raises(EventStateError, match="does not end"):
