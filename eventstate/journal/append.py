@@ -142,8 +142,9 @@ class Appender:
                         raise
                     outcomes.append(error)
                     broken.add(request[:3])
-                if not isinstance(outcomes[-1], Exception) and outcomes[-1].fresh:
-                    self._postings.follow(outcomes[-1].branch, outcomes[-1].commit)
+            for made in outcomes:
+                if not isinstance(made, Exception) and made.fresh:
+                    self._postings.follow(made.branch, made.commit)
             written = self._snapshots.write()
         self._snapshots.written(written)
         return outcomes
