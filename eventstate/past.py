@@ -93,6 +93,11 @@ class Past:
                 return None
             if not tip.is_latest and branches.latest_point(View(branch)) is None:
                 return None
+            if tip.is_latest and not self._journal.heads.wants(branch):
+                try:
+                    return self._journal.reader.state(Point(branch, tip.commit.version), tip.epoch)
+                except (CorruptJournalError, RoundNotFoundError):
+                    pass  # perhaps it was removed just now: what follows tells
             opened = self._writer.open()
             try:
                 return self._journal.codec.copy(opened.latest)
@@ -101,14 +106,14 @@ class Past:
         if branch is None:
             raise RoundNotFoundError(f"{self._writer.title}: nothing was written yet")
         timeline, reader = self._writer.timeline(branch), self._journal.reader
-        return self._steady(lambda: reader.state(timeline.resolve(at, version)))
+        return self._steady(lambda epoch: reader.state(timeline.resolve(at, version), epoch))
 
-    def _steady(self, read: Callable[[], T]) -> T:
-        """Read, and again if something was removed meanwhile: what was found may be of before and after."""
+    def _steady(self, read: Callable[[int], T]) -> T:
+        """Read, given the epoch, and again if something was removed meanwhile."""
         while True:
             epoch = self._journal.branches.epoch()
             try:
-                return read()
+                return read(epoch)
             except (CorruptJournalError, RoundNotFoundError):
                 if self._journal.branches.epoch() == epoch:
                     raise
@@ -167,7 +172,7 @@ class Past:
         if branch is None:
             return []
         path, history = as_path(attribute), History(self._journal, branch)
-        return self._steady(lambda: history.attribute(path, self.version))
+        return self._steady(lambda _: history.attribute(path, self.version))
 
     def notes(self, name: str | None = None, *, after: int = 0) -> Iterator[Note]:
         """Walk the notes after a version, or those of one name, oldest first."""
@@ -182,7 +187,7 @@ class Past:
             return Blame()
         journal = self._journal
 
-        def read() -> Blame:
+        def read(_: int) -> Blame:
             version = journal.branches.head(branch).version
             state = journal.reader.state(Point(branch, version))
             return History(journal, branch).blame(state, version)

@@ -6,9 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from eventstate.checks import check_on_error, check_state, check_text
-from eventstate.commits import CommitKeywords, CommitOptions
-from eventstate.editing import editing
-from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidStateError, RoundNotFoundError
+from eventstate.commits import NO_OPTIONS, CommitKeywords, CommitOptions
+from eventstate.editing import LiveRound, editing
+from eventstate.errors import AttributeNotFoundError, InvalidStateError, RoundNotFoundError
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
 from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
@@ -47,10 +47,9 @@ class Session(Retention):
             "save", CommitOptions(**options), lambda opened: diff(opened.state, plain, self._journal.codec)
         )
 
-    @contextlib.contextmanager
     def round(
         self, *, on_error: Literal["discard", "keep"] = "discard", **options: Unpack[CommitKeywords]
-    ) -> Iterator[Any]:
+    ) -> LiveRound:
         """Edit the latest state live; the changes are committed as one round when the body ends.
 
         An exception in the body discards them, and is raised again.
@@ -64,23 +63,8 @@ class Session(Retention):
             ConflictError: the branch moved while the body ran; nothing was written.
         """
         check_on_error(on_error)
-        checked = CommitOptions(**options)
-        opened = self._writer.open()
-        try:
-            self._writer.expect(opened, checked)
-            with editing(opened, self._journal.codec, self._model) as live:
-                try:
-                    yield live.root
-                except BaseException as error:
-                    if on_error == "keep":
-                        try:
-                            self._writer.finish("interrupted", checked, opened, live.edits())
-                        except EventStateError as failure:  # a cancellation has to go on as one
-                            error.add_note(f"what was done could not be kept: {failure}")
-                    raise
-                self._writer.finish("round", checked, opened, live.edits())
-        finally:
-            self._writer.close(opened)
+        checked = CommitOptions(**options) if options else NO_OPTIONS
+        return LiveRound(self._writer, self._model, checked, keep=on_error == "keep")
 
     def update(self, change: Callable[[Any], object], **options: Unpack[CommitKeywords]) -> Round:
         """Edit the latest state live with `change`, as one round, again on each conflict.

@@ -71,7 +71,7 @@ class StoreStats:
     snapshot_size: int
     """Of the snapshots' states, packed."""
     snapshot_stored: int
-    """Of the same, compressed, as they stand in the file."""
+    """Of the same, as they stand in the file: what is in no event, and compressed."""
     file: int
     """Of the database's pages."""
     free: int
@@ -295,12 +295,10 @@ class StateStore:
 
         `verify(seal=...)` then proves that no commit up to this one was rewritten, or cut off.
         """
-        from eventstate.journal.chain import EMPTY_CHAIN
         from eventstate.verify.seal import Seal
 
-        row = self._journal.connection.one(sql.LAST_COMMIT)
-        position, _, chain = (0, 0, EMPTY_CHAIN) if row is None else row
-        return Seal(position, chain.hex())
+        last = self._journal.branches.last_of_all()
+        return Seal(last.position, last.chain.hex())
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the store, as of now, into a new file.

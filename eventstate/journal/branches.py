@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from eventstate.errors import CorruptJournalError, RoundNotFoundError
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
+from eventstate.journal.newest import Last, Newest, Tip
 from eventstate.journal.pages import pages
 from eventstate.journal.records import LOW, STORE, Branch, Commit, row_id
 from eventstate.journal.sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from eventstate.journal.connection import Connection
 
 MAX_ROUND: Final = (1 << 62) - 1
 _PAGE: Final = 256
@@ -45,20 +48,17 @@ class Point(NamedTuple):
     version: int
 
 
-class Tip(NamedTuple):
-    """A branch's last commit."""
-
-    commit: Commit
-    is_latest: bool
-    """Whether its round is the latest, so that nothing more has to be looked up."""
-    deleted: int | None
-    """The key of the commit that deleted the session."""
-    epoch: int
-    """How often payloads were removed from the store; what was read in another epoch is void."""
-
-
 class Branches(Sessions):
     """Finds a branch's commits by round, tag, version and time, beside the branch itself."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.newest = Newest()
+
+    def forget(self) -> None:
+        """Forget what was read."""
+        super().forget()
+        self.newest.forget()
 
     def head(self, branch: Branch) -> Commit:
         """Give a branch's last commit."""
@@ -69,6 +69,16 @@ class Branches(Sessions):
 
     def tip(self, branch: Branch) -> Tip | None:
         """Give a branch's last commit, with what else a reader or writer has to know."""
+        stamp = self._connection.stamp()
+        tip = self.newest.tip(stamp, branch.id)
+        if tip is None:
+            tip = self.read_tip(branch)
+            if tip is not None:
+                self.newest.learn(stamp, branch.id, tip)
+        return tip
+
+    def read_tip(self, branch: Branch) -> Tip | None:
+        """Give a branch's last commit as `tip` does, as it stands in the file now."""
         row = self._connection.one(
             sql.TIP, (branch.id, row_id(branch.id, 0), row_id(branch.id, LOW), branch.session)
         )
@@ -79,6 +89,11 @@ class Branches(Sessions):
         inherited = -1 if branch.origin_round is None else branch.origin_round
         is_latest = latest == commit.id and commit.round is not None and commit.round >= inherited
         return Tip(commit, is_latest, deleted, epoch or 0)
+
+    def last_of_all(self) -> Last:
+        """Give what the store's next commit follows on."""
+        row = self._connection.one(sql.LAST_COMMIT)
+        return Last() if row is None else Last._make(row)
 
     def last(self, view: View) -> Commit | None:
         """Give the last commit of a view."""

@@ -139,7 +139,7 @@ class Eraser:
     def _replace(self, line: Branch, commit: Commit, seq: int, event: Event) -> list[Any]:
         """Put an event in the place of another, and tell the digest of what stands there now."""
         connection, key = self._journal.connection, row_id(line.id, seq)
-        digest = chain.event_digest(chain.event_salt(commit, seq), self._bare.reader.event(line, seq))
+        digest = chain.written_digest(commit, seq, self._bare.reader.event(line, seq))
         salt = None if event == GONE else self._journal.appender.entropy(chain.SALT_SIZE)
         if line.sealed is not None:
             place = Context("event", *line.sealed, line.id, seq)

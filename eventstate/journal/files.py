@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ def check_openable(path: str, *, read_only: bool) -> None:
         ReadOnlyError: there is no permission.
         CorruptJournalError: it can't be a journal, by its size.
     """
+    if _is_fine(path, read_only=read_only):
+        return
     file = Path(path)
     if file.is_dir():
         raise StorageError(f"{path}: is a folder, not a file")
@@ -51,6 +54,16 @@ def is_part(path: str | os.PathLike[str], journal: str) -> bool:
     """
     parts = (Path(journal + end) for end in ("", "-wal", "-shm", "-journal"))
     return Path(path).exists() and any(part.exists() and part.samefile(path) for part in parts)
+
+
+def _is_fine(path: str, *, read_only: bool) -> bool:
+    """Say whether there is nothing to be said of a file."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return False
+    allowed = os.R_OK if read_only else os.R_OK | os.W_OK
+    return stat.S_ISREG(status.st_mode) and status.st_size >= _MIN_PAGE and os.access(path, allowed)
 
 
 def _size(path: str) -> int:

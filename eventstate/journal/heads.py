@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from eventstate.journal.records import Branch, Commit
+    from eventstate.journal.references import Known
     from eventstate.journal.snapshots import Marks
+
+
+_MAX_ASKED: Final = 4096
 
 
 @dataclass(slots=True)
@@ -22,12 +26,14 @@ class Head:
     commit: Commit
     state: dict[Any, Any]
     size: int
-    """About how many bytes the state takes when packed."""
+    """About how many bytes the state takes when packed, and what is known of the last snapshot."""
     marks: Marks
     epoch: int
     """The store's when the state was folded."""
     key: str | None = None
     """The id of the session's key at that time, if it is encrypted."""
+    known: Known | None = None
+    """The last snapshot that was made of it here, packed, to find in the next one what has not changed."""
 
 
 class Heads:
@@ -41,6 +47,7 @@ class Heads:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._heads: OrderedDict[int, Head] = OrderedDict()
+        self._asked: OrderedDict[int, None] = OrderedDict()
         self._size = 0
         self.hits = 0
         self.misses = 0
@@ -55,6 +62,19 @@ class Heads:
                 self.hits += 1
                 self._size -= head.size
             return head
+
+    def wants(self, branch: Branch) -> bool:
+        """Say whether the state of a branch is here, or was asked for before and had better be.
+
+        What is asked for once is read and handed out, which takes half the time and no memory.
+        """
+        with self._lock:
+            if branch.id in self._heads or branch.id in self._asked:
+                return True
+            self._asked[branch.id] = None
+            while len(self._asked) > _MAX_ASKED:
+                self._asked.popitem(last=False)
+            return False
 
     def put(self, head: Head) -> None:
         """Put a head into the cache, unless a newer one is there."""
@@ -81,6 +101,7 @@ class Heads:
         """Forget all heads."""
         with self._lock:
             self._heads, self._size = OrderedDict(), 0
+            self._asked.clear()
 
     @property
     def size(self) -> int:

@@ -167,7 +167,8 @@ class Pruner:
         connection.all(sql.DROP_EVENTS, (low, high))
         connection.many(sql.ADD_HUSK, ((commit.id, commit.position, commit.hash) for commit in plan.dropped))
         connection.many(sql.DROP_COMMIT, ((commit.id,) for commit in plan.dropped))
-        connection.all(sql.DROP_SNAPSHOTS_OF, (low, high))
+        for number in plan.heads:  # later ones, and those of forks, may refer to what is gone
+            connection.all(sql.DROP_SNAPSHOTS_OF, (row_id(number, 0), row_id(number, LOW)))
         connection.all(sql.DROP_ROOTS, (low, row_id(branch.id, LOW)))
         roots = []
         for version, (commit, state) in plan.states.items():
@@ -192,7 +193,7 @@ class Pruner:
             if key in redacted:
                 yield key, redacted[key]
             else:
-                yield key, chain.event_digest(chain.event_salt(commit, seq), events[seq])
+                yield key, chain.written_digest(commit, seq, events[seq])
 
 
 def _header_salt(commit: Commit) -> bytes:

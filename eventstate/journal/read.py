@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 4096
 _CIPHER: Final = int(Op.CIPHER)
+_NOTE: Final = int(Op.NOTE)
+_PRUNE: Final = int(Op.PRUNE)
 
 
 class Reader:
@@ -52,22 +54,27 @@ class Reader:
         self._codec = events
         self._cipher = cipher
 
-    def state(self, point: Point) -> dict[Any, Any]:
+    def state(self, point: Point, epoch: int | None = None) -> dict[Any, Any]:
         """Fold the state at a version, from the nearest snapshot before it.
+
+        Args:
+            point: the version.
+            epoch: the store's when the point was found.
 
         Raises:
             RoundNotFoundError: the version was pruned.
         """
+        before = self._branches.epoch() if epoch is None else epoch
         while True:
-            epoch = self._branches.epoch()
             try:
                 snapshot = self._snapshots.nearest(point)
                 state, start = ({}, 0) if snapshot is None else (snapshot.state, snapshot.version)
                 self.advance(state, point.branch, start, point.version)
             except EventStateError:
-                if self._branches.epoch() == epoch:
+                if self._branches.epoch() == before:
                     raise
-            if self._branches.epoch() == epoch:  # else it may be of before and after a removal
+            epoch, before = before, self._branches.epoch()
+            if before == epoch:  # else it may be of before and after a removal
                 return state
 
     def start(self, branch: Branch, upto: int) -> int:
@@ -80,14 +87,21 @@ class Reader:
 
     def advance(self, state: dict[Any, Any], branch: Branch, after: int, upto: int) -> dict[Any, Any]:
         """Apply to `state`, in place, a branch's events after one version up to another."""
-        decode = self._codec.decode
-        for owner, seq, event in self.events(branch, after, upto):
-            if Op.NOTE <= event.op <= Op.PRUNE:  # it changes nothing, and may hold types unknown here
-                continue
-            try:
-                apply(state, decode(event))
-            except CorruptJournalError as error:
-                raise CorruptJournalError(f"{self.place(owner, seq)}: {error}") from error
+        path_of, decode = self._codec.path, self._codec.codec.decode
+        for owner, low, rows in self._pages(branch, after, upto):
+            last, sealed = row_id(owner.id, low), owner.sealed is not None
+            for number, op, path, value in rows:
+                last += 1
+                if number != last:
+                    raise self._missing(owner, last & LOW)
+                if sealed or op == _CIPHER:
+                    op, path, value = self._opened(owner, last & LOW, Event(op, path, value))  # noqa: PLW2901
+                if _NOTE <= op <= _PRUNE:  # it changes nothing, and may hold types unknown here
+                    continue
+                try:
+                    apply(state, (path_of(path), op, None if value is None else decode(value)))
+                except CorruptJournalError as error:
+                    raise CorruptJournalError(f"{self.place(owner, last & LOW)}: {error}") from error
         return state
 
     def events(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Event]]:
@@ -98,24 +112,30 @@ class Reader:
             RoundNotFoundError: it was pruned.
             EncryptionError: it can't be decrypted, or is not encrypted and should be, or the other way round.
         """
-        seq = after
+        for owner, low, rows in self._pages(branch, after, upto):
+            seq, sealed = low, owner.sealed is not None
+            for number, op, path, value in rows:
+                seq += 1
+                if number & LOW != seq:
+                    raise self._missing(owner, seq)
+                event = Event(op, path, value)
+                yield owner, seq, self._opened(owner, seq, event) if sealed or op == _CIPHER else event
+
+    def _pages(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, list[Any]]]:
+        """Read a lineage's events in pages: `(owner, the version before the first, rows)`.
+
+        Raises:
+            CorruptJournalError: the last ones are missing; others are not looked for.
+            RoundNotFoundError: they were pruned.
+        """
         for owner, low, high in segments(branch, after, upto):
-            start, sealed = low, owner.sealed is not None
+            start, last = low, row_id(owner.id, high)
             while start < high:
-                rows = self._connection.all(
-                    sql.LIST_EVENTS, (row_id(owner.id, start), row_id(owner.id, high), _PAGE)
-                )
-                for number, op, path, value in rows:
-                    seq += 1
-                    if number & LOW != seq:
-                        raise self._missing(owner, seq)
-                    event = Event(op, path, value)
-                    yield owner, seq, self._opened(owner, seq, event) if sealed or op == _CIPHER else event
-                if len(rows) < _PAGE:
-                    break
-                start = seq
-            if seq != high:
-                raise self._missing(owner, seq + 1)
+                rows = self._connection.all(sql.LIST_EVENTS, (row_id(owner.id, start), last, _PAGE))
+                if not rows:
+                    raise self._missing(owner, start + 1)
+                yield owner, start, rows
+                start += len(rows)
 
     def _opened(self, owner: Branch, seq: int, event: Event) -> Event:
         """Give an event in the clear.

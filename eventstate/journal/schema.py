@@ -18,7 +18,8 @@ APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
 
 
-def migrations() -> list[str]:
+@functools.cache
+def migrations() -> tuple[str, ...]:
     """Give the migrations' SQL, the first one making format 1."""
     folder: Traversable = resources.files("eventstate") / "_schema"
     if not folder.is_dir():  # an editable install: the folder stands beside the package
@@ -26,7 +27,7 @@ def migrations() -> list[str]:
     files = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
     )
-    return [file.read_text("utf-8") for file in files]
+    return tuple(file.read_text("utf-8") for file in files)
 
 
 @functools.cache
@@ -77,7 +78,7 @@ def _check_tables(connection: Connection) -> None:
             raise CorruptJournalError(f"{connection.path}: the {kind} {name} is not what eventstate makes")
 
 
-def _migrate(connection: Connection, steps: list[str]) -> None:
+def _migrate(connection: Connection, steps: tuple[str, ...]) -> None:
     with connection.write():
         for number in range(
             _version(connection, len(steps)), len(steps)

@@ -3,8 +3,12 @@
 A snapshot is derived: it may be dropped or damaged at any time, and the events give it back. It is
 made outside of any transaction and written along with the next commit, so it costs no fsync.
 
-Of an encrypted session it is compressed, then sealed: its length tells how well the state compresses. Its
-digest is that of the sealed bytes, so it is checked without a key, and nobody can check a guess at the state.
+It stores once more only what no event holds: a recipe refers to the rest. So snapshots are small, and made
+often. A root, which stands for events that are gone, is whole.
+
+Of an encrypted session it is whole, compressed, then sealed: its length tells how well the state
+compresses. Its digest is that of the sealed bytes, so it is checked without a key, and nobody can check a
+guess at the state.
 """
 
 from __future__ import annotations
@@ -13,10 +17,14 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError, EncryptionError, StorageError
+from eventstate.journal import recipes
 from eventstate.journal import statements as sql
 from eventstate.journal.chain import digest, state_digest
 from eventstate.journal.cipher import Context
+from eventstate.journal.read import segments
+from eventstate.journal.recipes import FREE, LEVEL, MARK, MAX_RATIO, Recipe
 from eventstate.journal.records import BRANCH_SHIFT, LOW, Branch, Commit, Snapshot, row_id
+from eventstate.journal.references import Known, References
 
 if TYPE_CHECKING:
     from eventstate.journal.branches import Branches, Point
@@ -25,17 +33,18 @@ if TYPE_CHECKING:
     from eventstate.journal.heads import Head
     from eventstate.values.codec import Codec
 
-MIN_EVENTS: Final = 512
+MIN_EVENTS: Final = 128
 MIN_WEIGHT: Final = 64 * 1024
 """Below this many events and this many bytes, folding them is as fast as reading a snapshot."""
 
+MIN_AT_CLOSE: Final = 64
+"""Below this many events the head is not worth a new one when the store is closed."""
+
+BYTES_PER_EVENT: Final = 8192
+"""Of a state, about, are read in the time in which an event is folded, and written in that of a few."""
+
 MAX_LINEAGE: Final = 8
 """How many branches a state may be folded through before its fork gets a snapshot of its own."""
-
-_LEVEL: Final = 1  # zlib's fastest: three quarters of the gain at a fifth of the time
-_MAX_RATIO: Final = 100
-_FREE: Final = 1 << 20
-"""States beyond this size take at least a hundredth of it in the file, so no small row takes much memory."""
 
 
 class Mark(NamedTuple):
@@ -45,6 +54,8 @@ class Mark(NamedTuple):
     number: int = 0
     weight: int = 0
     size: int = 0
+    stored: int = 0
+    """Its bytes in the file."""
 
     def tail(self, commit: Commit) -> tuple[int, int]:
         """Count the events since, and their bytes."""
@@ -72,6 +83,7 @@ class Snapshots:
         self._branches = branches
         self._codec = codec
         self._cipher = cipher
+        self._references = References(connection)
         self._every = every
         self._pending: dict[int, tuple[Any, ...]] = {}
 
@@ -108,33 +120,47 @@ class Snapshots:
             CorruptJournalError: it is damaged.
             EncryptionError: it can't be decrypted.
         """
-        number, commit, weight, size, salt, checksum, data = row
-        what = _title(row)
+        state = self._codec.decode(self.packed(branch, row))
+        if type(state) is not dict:
+            raise CorruptJournalError(f"{_title(row)}: no state")
+        return Snapshot(row[0] & LOW, row[1], row[2], row[3], state)
+
+    def packed(self, branch: Branch, row: Any) -> bytes:
+        """Give the packed state of a row of a branch.
+
+        Raises:
+            CorruptJournalError: it is damaged, or what it refers to is.
+            EncryptionError: it can't be decrypted.
+        """
+        number, _, _, size, salt, checksum, data = row
         self.check(branch, row)
         if branch.sealed is not None:
             data = self._cipher.open(_place(branch, number & LOW, salt), data)
-        if size > max(_FREE, _MAX_RATIO * len(data)):
-            raise CorruptJournalError(f"{what}: {len(data)} bytes for a state of {size}")
+        elif _is_recipe(row):
+            return self._told(branch, recipes.read(data, size, number & LOW))
+        if size > max(FREE, MAX_RATIO * len(data)):
+            raise CorruptJournalError(f"{_title(row)}: {len(data)} bytes for a state of {size}")
         unpacker = zlib.decompressobj()
         try:
             packed = unpacker.decompress(data, max_length=max(size, 1))
         except zlib.error as error:
-            raise CorruptJournalError(f"{what}: {error}") from error
+            raise CorruptJournalError(f"{_title(row)}: {error}") from error
         if len(packed) != size or (branch.sealed is None and checksum != _digest(salt, packed)):
-            raise CorruptJournalError(f"{what}: it is not what was written")
-        state = self._codec.decode(packed)
-        if type(state) is not dict:
-            raise CorruptJournalError(f"{what}: no state")
-        return Snapshot(number & LOW, commit, weight, size, state)
+            raise CorruptJournalError(f"{_title(row)}: it is not what was written")
+        return packed
+
+    def _told(self, branch: Branch, recipe: Recipe) -> bytes:
+        return recipes.join(recipe, self._references.told(branch, recipe.parts))
 
     def check(self, branch: Branch, row: Any) -> None:
-        """Check a row of a branch as far as it can be without decoding it; if it is encrypted, that is far.
+        """Check a row of a branch as far as it can be without decoding it: all but what is plain and whole.
 
         Raises:
             CorruptJournalError: it is damaged.
         """
         *_, salt, checksum, data = row
-        if branch.sealed is not None and checksum != _digest(salt, data):
+        stored = branch.sealed is not None or _is_recipe(row)
+        if stored and checksum != _digest(salt, data):
             raise CorruptJournalError(f"{_title(row)}: it is not what was written")
 
     def root_row(self, branch: Branch, mark: Mark, salt: bytes, state: dict[Any, Any]) -> tuple[Any, ...]:
@@ -155,8 +181,8 @@ class Snapshots:
 
     def _stored(self, branch: Branch, version: int, salt: bytes | None, packed: bytes) -> tuple[bytes, bytes]:
         """Give the digest of a state, and the form in which it stands in the file."""
-        data = zlib.compress(packed, _LEVEL)
-        if len(packed) > max(_FREE, _MAX_RATIO * len(data)):
+        data = zlib.compress(packed, LEVEL)
+        if len(packed) > max(FREE, MAX_RATIO * len(data)):
             data = zlib.compress(packed, 0)
         if branch.sealed is None:
             return _digest(salt, packed), data
@@ -176,17 +202,19 @@ class Snapshots:
     def consider(self, head: Head) -> Marks:
         """Make a snapshot of the state that a head's last commit left behind, if the policy asks for one.
 
-        A kept one comes when the tail outweighs the last, so storage stays linear and an old round
-        costs no more to read than its own size. The head's is renewed every few hundred events.
+        A kept one comes when the tail outweighs what the last one takes in the file, so storage stays
+        linear, and takes about as long to fold as the state to be read, so that an old round costs no more
+        than a few times its own size, and making them no more than a share of what wrote the events.
+        What can't be kept so often, as little of it stands in events, is renewed as the head's alone.
         """
         commit, marks = head.commit, head.marks
         events, weight = marks.kept.tail(commit)
-        due = (events >= MIN_EVENTS or weight >= MIN_WEIGHT) and weight >= marks.kept.size
+        due = _is_due(events, weight, marks.kept.size) and weight >= marks.kept.stored
         if due or (self._every is not None and commit.number - marks.kept.number >= self._every and events):
             mark = self._make(head, kept=True)
             return marks if mark is None else Marks(mark, mark)
         events, weight = marks.head.tail(commit)
-        if events >= MIN_EVENTS and weight * 4 >= marks.head.size:
+        if events >= MIN_EVENTS and _is_due(events, weight * 4, marks.head.size):
             mark = self._make(head, kept=False)
             return marks if mark is None else Marks(marks.kept, mark)
         return marks
@@ -194,7 +222,7 @@ class Snapshots:
     def refresh(self, head: Head) -> None:
         """Renew the head's snapshot, as at close, if enough events have come since the last."""
         events, weight = head.marks.head.tail(head.commit)
-        if events >= MIN_EVENTS or weight >= MIN_WEIGHT:
+        if events >= MIN_AT_CLOSE or weight >= MIN_WEIGHT:
             self._make(head, kept=False)
 
     def flatten(self, head: Head) -> None:
@@ -203,13 +231,13 @@ class Snapshots:
             self._make(head, kept=False)
 
     def _make(self, head: Head, *, kept: bool) -> Mark | None:
-        """Make a snapshot to be written with the next commit; `None` if there is no key for it any more."""
+        """Make a snapshot to be written with the next commit; `None` if it can't be: the commit is made."""
         branch, commit, packed = head.branch, head.commit, self._codec.encode(head.state)
         try:
-            stored = self._stored(branch, commit.version, None, packed)
-        except (EncryptionError, StorageError):  # of the key ring: the commit is made, and needs no snapshot
+            stored = self._recipe(head, packed)
+        except (CorruptJournalError, EncryptionError, StorageError):  # of the key ring, or of the file
             return None
-        mark = Mark(commit.version, commit.number, commit.weight, len(packed))
+        mark = Mark(commit.version, commit.number, commit.weight, len(packed), len(stored[1]))
         key = row_id(branch.id, commit.version)
         self._pending[key] = (
             head.epoch,
@@ -221,6 +249,32 @@ class Snapshots:
             *stored,
         )
         return mark
+
+    def _recipe(self, head: Head, packed: bytes) -> tuple[bytes, bytes]:
+        """Give the digest and the form of a head's state, which may refer to what stands in events."""
+        branch, version = head.branch, head.commit.version
+        if branch.sealed is not None:
+            return self._stored(branch, version, None, packed)
+        known = self._known(branch, version) if head.known is None else head.known
+        recipe = self._references.find(branch, version, packed, known)
+        head.known, data = Known(version, recipe, packed), recipe.stored()
+        return _digest(None, data), data
+
+    def _known(self, branch: Branch, version: int) -> Known | None:
+        """Read the last snapshot up to a version, if it tells what it refers to."""
+        for owner, low, high in reversed(segments(branch, 0, version)):
+            bounds = row_id(owner.id, low), row_id(owner.id, high)
+            row = self._connection.one(sql.NEWEST_SNAPSHOT, bounds)
+            if row is not None:
+                if not _is_recipe(row):
+                    return None
+                try:
+                    self.check(owner, row)
+                    recipe = recipes.read(row[-1], row[3], row[0] & LOW)
+                    return Known(row[0] & LOW, recipe, self._told(owner, recipe))
+                except CorruptJournalError:
+                    return None  # verify reports it, and this one is made without it
+        return None
 
     @property
     def pending(self) -> bool:
@@ -262,6 +316,18 @@ class Snapshots:
 
 def _digest(salt: bytes | None, data: bytes) -> bytes:
     return digest(data) if salt is None else state_digest(salt, data)
+
+
+def _is_due(events: int, weight: int, size: int) -> bool:
+    """Say whether folding a tail takes so long that reading a state of that size is worth its making."""
+    if events >= MIN_EVENTS and events * BYTES_PER_EVENT >= size:
+        return True
+    return weight >= max(MIN_WEIGHT, size)
+
+
+def _is_recipe(row: Any) -> bool:
+    """Say whether a row of snapshots tells its state by reference; a root never does."""
+    return row[4] is None and row[-1].startswith(MARK)
 
 
 def _place(branch: Branch, version: int, salt: bytes | None) -> Context:

@@ -16,6 +16,7 @@ _BRANCH: Final = (
 BEGIN: Final = "BEGIN IMMEDIATE"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
+LOOK: Final = "PRAGMA data_version"
 SAVEPOINT: Final = "SAVEPOINT one"
 RELEASE: Final = "RELEASE one"
 ROLLBACK_TO: Final = "ROLLBACK TO one"
@@ -123,6 +124,16 @@ ADD_EVENT: Final = "INSERT INTO events (id, op, path, value) VALUES (?, ?, ?, ?)
 LIST_EVENTS: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 LIST_PATHS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? AND op < 6 ORDER BY id"
 LIST_NOTES: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? AND op = 6 ORDER BY id"
+BATCH: Final = 64
+"""How many events are looked up by one statement."""
+# What recipes refer to. The values of a run are joined where they stand, in the order of their keys.
+EVENT_VALUES: Final = f"SELECT id, value FROM events WHERE id IN ({', '.join('?' * BATCH)})"
+JOINED_VALUES: Final = """
+    SELECT CAST(group_concat(substr(value, ?), '') AS BLOB) AS value FROM events NOT INDEXED
+    WHERE id > ? AND id <= ? AND op = ? AND path = ?"""
+VALUE_LENGTHS: Final = """
+    SELECT id, length(value) FROM events WHERE id > ? AND id <= ? AND op = ? AND path = ? ORDER BY id"""
+ANY_VALUE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op = ? AND path = ? LIMIT 1"
 GET_EVENT: Final = "SELECT op, path, value FROM events WHERE id = ?"
 ANY_CHANGE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op < 6 LIMIT 1"
 ANY_ERASURE: Final = "SELECT 1 FROM events WHERE id > ? AND id <= ? AND op = 8 LIMIT 1"
@@ -139,8 +150,6 @@ def list_attribute(ancestors: int) -> str:
 
 
 # Postings
-BATCH: Final = 64
-"""How many events are looked up by one statement."""
 LIST_KEYS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? ORDER BY id"
 EVENTS_AT: Final = f"""
     SELECT id, op, path, value FROM events WHERE id IN ({", ".join("?" * BATCH)}) ORDER BY id"""
@@ -184,8 +193,8 @@ FIND_SNAPSHOT: Final = """
     ORDER BY id DESC LIMIT 1"""
 LIST_SNAPSHOTS: Final = "SELECT id FROM snapshots WHERE id BETWEEN ? AND ? ORDER BY id"
 LAST_SNAPSHOT: Final = """
-    SELECT id, number, weight, size FROM snapshots WHERE id BETWEEN ?1 AND ?2 AND head <= ?3
-    UNION ALL SELECT id, number, weight, size FROM roots WHERE id BETWEEN ?1 AND ?2
+    SELECT id, number, weight, size, length(data) FROM snapshots WHERE id BETWEEN ?1 AND ?2 AND head <= ?3
+    UNION ALL SELECT id, number, weight, size, length(data) FROM roots WHERE id BETWEEN ?1 AND ?2
     ORDER BY id DESC LIMIT 1"""
 ADD_SNAPSHOT: Final = """
     INSERT INTO snapshots (id, head, number, weight, size, digest, data) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -202,6 +211,9 @@ LAST_ROOT: Final = "SELECT id, number FROM roots WHERE id BETWEEN ? AND ? ORDER 
 GET_SNAPSHOT: Final = (
     "SELECT id, number, weight, size, NULL AS salt, digest, data FROM snapshots WHERE id = ?"
 )
+NEWEST_SNAPSHOT: Final = """
+    SELECT id, number, weight, size, NULL AS salt, digest, data FROM snapshots
+    WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT 1"""
 GET_ROOT: Final = "SELECT id, number, weight, size, salt, digest, data FROM roots WHERE id = ?"
 LIST_ROOTS: Final = "SELECT id FROM roots WHERE id BETWEEN ? AND ? ORDER BY id"
 DROP_ROOTS: Final = "DELETE FROM roots WHERE id BETWEEN ? AND ?"

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgpack
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     _Keys = TypeVar("_Keys", bound=Collection[Any])
 
 MAX_ALIKE: Final = 1000
 """How many keys of one dict, or elements of one set, may have the same hash."""
 
-_SCANNED: Final = 4096  # bytes below which no promised length is worth a look
+SMALL: Final = 4096
+"""Bytes of which neither a promised length nor a choice of keys takes much."""
+
 _CROWDED: Final = 1 << 16  # bytes below which no choice of keys takes long
-_NO_EXTENSIONS: Final = bytes(set(range(256)) - {*range(0xC7, 0xCA), *range(0xD4, 0xD9)})
+
+
+class CrowdedError(Exception):
+    """There may be so many keys whose hashes can be chosen that dicts need care."""
 
 
 def check_lengths(data: bytes) -> None:
@@ -26,19 +31,39 @@ def check_lengths(data: bytes) -> None:
     Raises:
         msgpack.UnpackException, ValueError: there is less.
     """
-    if len(data) > _SCANNED:
+    if len(data) > SMALL:
         scanner = msgpack.Unpacker(max_buffer_size=len(data))
         scanner.feed(data)
         scanner.skip()
 
 
-def is_crowded(data: bytes) -> bool:
-    """Say whether there may be so many keys whose hashes can be chosen that dicts need care.
+def sparing(restore: Callable[[int, bytes], Any], size: int) -> Callable[[int, bytes], Any]:
+    """Give an extension hook that does what `restore` does, but not too often.
 
     Strings and bytes are hashed under a secret, and 64 bits of an integer leave little choice. What is
     left are extension types.
+
+    Args:
+        restore: makes the value of an extension type.
+        size: how many bytes are decoded.
     """
-    return len(data) > _CROWDED and len(data.translate(None, _NO_EXTENSIONS)) > MAX_ALIKE
+    if size <= _CROWDED:
+        return restore
+    left = MAX_ALIKE
+
+    def hook(code: int, data: bytes) -> Any:
+        """Make a value.
+
+        Raises:
+            CrowdedError: it is one too many to be made without care.
+        """
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise CrowdedError
+        return restore(code, data)
+
+    return hook
 
 
 def paired(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

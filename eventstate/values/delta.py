@@ -45,6 +45,11 @@ class Op(enum.IntEnum):
     """An event of any kind, encrypted."""
 
 
+# As they stand in rows: comparing members of an enumeration takes longer than what they ask for.
+_SET, _DELETE, _SPLICE, _WITHIN, _ORDER = map(int, (Op.SET, Op.DELETE, Op.SPLICE, Op.WITHIN, Op.ORDER))
+_NOTE, _PRUNE = int(Op.NOTE), int(Op.PRUNE)
+
+
 class Edit(NamedTuple):
     """One change of a state: what an event holds beside its number."""
 
@@ -133,6 +138,19 @@ class Differ:
             else:
                 self.out.append(place.edit(Op.SET, new))
 
+    def at_key(self, place: Place, key: Any, old: Any, new: Any) -> None:
+        """Compare two values that stand under one key of the dict at `place`."""
+        kind = type(new)
+        if (
+            not place.steps
+            and old is not new
+            and (kind is int or kind is bool or new is None or (kind is str and len(new) < _MIN_SHARED))
+            and (kind is not type(old) or old != new)
+        ):
+            self.out.append(Edit((*place.path, key), Op.SET, new))
+        else:
+            self.values(place.key(key), old, new)
+
     def dicts(self, place: Place, old: dict[Any, Any], new: dict[Any, Any]) -> None:
         """Compare two dicts key by key, then the order of their keys."""
         kept = old.keys() & new.keys() - self._changed_keys(old, new)
@@ -140,7 +158,7 @@ class Differ:
             if key not in kept:
                 self.out.append(place.key(key).edit(Op.DELETE))
         for key, value in new.items():
-            self.values(place.key(key), old[key] if key in kept else MISSING, value)
+            self.at_key(place, key, old[key] if key in kept else MISSING, value)
         order = [key for key in old if key in kept]
         order += [key for key in new if key not in kept]
         if order != list(new):
@@ -286,7 +304,7 @@ def _common_prefix(one: Any, other: Any) -> int:
     return low
 
 
-def apply(state: dict[Any, Any], edit: Edit) -> None:
+def apply(state: dict[Any, Any], edit: tuple[Path, int, Any]) -> None:
     """Carry `edit` out on `state`, in place; the edit's value becomes part of the state.
 
     Raises:
@@ -294,7 +312,7 @@ def apply(state: dict[Any, Any], edit: Edit) -> None:
     """
     path, op, value = edit
     try:
-        if op == Op.WITHIN:
+        if op == _WITHIN:
             steps, op, value = value
             path = (*path, *steps)
         _apply(state, path, op, value)
@@ -302,21 +320,21 @@ def apply(state: dict[Any, Any], edit: Edit) -> None:
         raise CorruptJournalError(f"{show(path)}: event does not fit the state: {error!r}") from error
 
 
-def _apply(state: dict[Any, Any], path: Path, op: Op, value: Any) -> None:
-    if Op.NOTE <= op <= Op.PRUNE:
+def _apply(state: dict[Any, Any], path: Path, op: int, value: Any) -> None:
+    if _NOTE <= op <= _PRUNE:
         return
-    if op == Op.ORDER:
+    if op == _ORDER:
         _reorder(_walk(state, path), value)
         return
     parent, last = _walk(state, path[:-1]), path[-1]
     if isinstance(parent, list) and not 0 <= last < len(parent):
         raise IndexError(f"no index {last}")
-    if op == Op.SET:
+    if op == _SET:
         parent[last] = value
-    elif op == Op.DELETE:
-        del parent[last]
-    elif op == Op.SPLICE:
+    elif op == _SPLICE:
         parent[last] = _spliced(parent[last], *value)
+    elif op == _DELETE:
+        del parent[last]
     else:
         raise ValueError(f"unknown operation {op}")
 

@@ -159,15 +159,15 @@ class Folds:
             return
         inquiry.report.snapshots += 1
         try:
-            snapshot = inquiry.snapshots.load(branch, row)
+            packed = inquiry.snapshots.packed(branch, row)
         except KeyNotFoundError:
             raise
         except (CorruptJournalError, EncryptionError) as error:
             inquiry.find(f"{error}; it is passed over, and the events stand in for it", branch)
             return
         self._place(branch, row)
-        if state is None or not inquiry.codec.same(snapshot.state, state):
-            inquiry.find(f"the snapshot of version {snapshot.version} is not what the events fold to", branch)
+        if state is None or packed != inquiry.codec.encode(state):
+            inquiry.find(f"the snapshot of version {number & LOW} is not what the events fold to", branch)
 
     def _place(self, branch: Branch, row: Any) -> None:
         """Check that a snapshot or root is of the commit that it names."""
