@@ -1,7 +1,9 @@
 """Which events touch an attribute: lists of their numbers, so that its history costs what it is long.
 
 Lists are derived: they may be dropped at any time, and lag behind the events. They are brought up to date
-in a commit's own transaction, once in `STEP` events of a branch; what came after is scanned.
+in a commit's own transaction, once in `STEP` events of a branch, which takes a few milliseconds; what
+came after is scanned. An event is in one list: that of its path, or, where there are many names that come
+seldom, as in a dict of facts, one that is shared by what is below a top-level attribute.
 
 Nothing that they say is trusted: each event is looked at. What they leave out only a verification finds.
 Of an encrypted session there are none, as they would tell its paths.
@@ -90,7 +92,7 @@ class Posting(NamedTuple):
                 steps = unpacker.decompress(steps[1:], max_length=LONGEST)
             except zlib.error as error:
                 raise CorruptJournalError(f"a list of events from {self.first}: {error}") from error
-            if not unpacker.eof:
+            if not unpacker.eof or unpacker.unused_data:
                 raise CorruptJournalError(f"a list of events from {self.first} does not end")
         if len(steps) > LONGEST or 0 in steps:
             raise CorruptJournalError(f"a list of events from {self.first} has no steps")
