@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventstate.checks import check_text
@@ -93,11 +94,12 @@ class Past:
                 return None
             if not tip.is_latest and branches.latest_point(View(branch)) is None:
                 return None
-            if tip.is_latest and not self._journal.heads.wants(branch):
-                try:
-                    return self._journal.reader.state(Point(branch, tip.commit.version), tip.epoch)
-                except (CorruptJournalError, RoundNotFoundError):
-                    pass  # perhaps it was removed just now: what follows tells
+            if tip.is_latest:
+                # If it was removed just now, what follows tells.
+                with contextlib.suppress(CorruptJournalError, RoundNotFoundError):
+                    state = self._journal.glance(branch, tip)
+                    if state is not None:
+                        return state
             opened = self._writer.open()
             try:
                 return self._journal.codec.copy(opened.latest)

@@ -9,6 +9,7 @@ import pytest
 
 from eventstate import Session, StateStore
 from eventstate.journal import snapshots
+from eventstate.journal.events import ROW_WEIGHT
 from eventstate.journal.records import LOW
 from eventstate.values import delta
 
@@ -85,7 +86,8 @@ def test_kept_snapshots_of_what_no_event_holds_stay_in_proportion_to_the_events(
                 len(data)
                 for (data,) in store._journal.connection.all("SELECT data FROM snapshots WHERE head = 0")
             ]
-            shares.append(sum(stored) / store.stats().payload)
+            stats = store.stats()
+            shares.append(sum(stored) / (stats.payload + ROW_WEIGHT * stats.events))
             assert len(stored) < 30
     assert max(shares) < 1.1
 
@@ -105,7 +107,7 @@ def test_the_head_is_renewed_when_the_store_is_closed(tmp_path: Path, applied: l
     with StateStore(tmp_path / "a.db", durability="normal") as store:
         session = store.session("u")
         session.save({"text": random.Random(1).randbytes(1_000_000).hex()})
-        talk(session, snapshots.MIN_AT_CLOSE // 2 + 1)
+        talk(session, snapshots.MIN_EVENTS // 4 + 1)
         expected, kept = session.state(), versions(store)
     with StateStore(tmp_path / "a.db") as store:
         assert versions(store, head=True) == [store.session("u").version]
@@ -124,7 +126,7 @@ def test_a_state_is_read_cold_by_folding_no_more_than_a_small_session_has(
         with StateStore(path) as store:
             applied.clear()
             assert store.session("u").state()["turn"] == turns - 1
-            assert len(applied) < snapshots.MIN_AT_CLOSE
+            assert len(applied) < snapshots.MIN_EVENTS // 2
 
 
 def test_an_old_round_folds_few_events_for_its_size(tmp_path: Path, applied: list[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import heapq
+import itertools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from eventstate.errors import CorruptJournalError, RoundNotFoundError
@@ -184,11 +185,15 @@ class Branches(Sessions):
             if own is not None and named is not None and start <= own <= min(stop, at.ceiling):
                 walks.append([(-own if reverse else own, len(walks), own, named)])
             at = at.inherited()
-        previous = None
-        for _, _, number, commit in heapq.merge(*walks):
-            if number != previous:  # the level nearest to the branch comes first
-                previous = number
-                yield self.at_key(commit)
+        # The level nearest to the branch comes first.
+        keys = (next(level)[3] for _, level in itertools.groupby(heapq.merge(*walks), lambda row: row[2]))
+        for first in keys:  # alone, as there may be no need for more
+            yield self.at_key(first)
+            while page := list(itertools.islice(keys, sql.BATCH)):
+                rows = self._connection.all(sql.COMMITS_OF, page + page[-1:] * (sql.BATCH - len(page)))
+                found = {row[0]: row for row in rows}
+                for key in page:
+                    yield Commit._make(found[key]) if key in found else self.at_key(key)
 
     def _own_rounds(
         self, view: View, depth: int, start: int, stop: int, *, reverse: bool

@@ -18,7 +18,7 @@ from eventstate.journal.postings import Postings
 from eventstate.journal.read import Reader, segments
 from eventstate.journal.removal import CLEAN, Removals
 from eventstate.journal.schema import prepare
-from eventstate.journal.snapshots import MAX_LINEAGE, Mark, Marks, Snapshots
+from eventstate.journal.snapshots import MAX_LINEAGE, Mark, Marks, Snapshots, is_long
 from eventstate.values.codec import Codec
 from eventstate.values.delta import apply
 
@@ -98,7 +98,7 @@ class Journal:
         Raises:
             KeyNotFoundError: the session is encrypted, and there is no key.
         """
-        key = None if branch.sealed is None else self.cipher.check(*branch.sealed, encrypted=True)
+        key = self._key(branch)
         head, commit = self.heads.take(branch), tip.commit
         self.removals.notice(tip.epoch)
         if head is None or head.commit.number > commit.number or head.epoch != tip.epoch or head.key != key:
@@ -114,6 +114,27 @@ class Journal:
             head.size += max(commit.weight - head.commit.weight, 0)
             head.commit = commit
         return head
+
+    def glance(self, branch: Branch, tip: Tip) -> dict[Any, Any] | None:
+        """Give the state at a branch's newest commit to one who wants it once; it is the caller's own.
+
+        It takes no copy of the state, and keeps none, unless it took long to fold.
+
+        Returns:
+            `None` if it is in the cache, or had better be.
+
+        Raises:
+            RoundNotFoundError: it was removed since the commit was read.
+            CorruptJournalError: so it was, or it is damaged.
+            KeyNotFoundError: the session is encrypted, and there is no key.
+        """
+        if self.heads.wants(branch):
+            return None
+        key = self._key(branch)
+        state, folded = self.reader.fold(Point(branch, tip.commit.version), tip.epoch)
+        if is_long(folded) and not self.connection.read_only:
+            self.heads.put(self._head(branch, tip.commit, tip.epoch, key, self.codec.copy(state)))
+        return state
 
     def put_head(self, head: Head) -> None:
         """Give a head back, as it was taken or after `advance_head`."""
@@ -160,9 +181,20 @@ class Journal:
         for event in draft.events:
             apply(state, self.events.decode(event))
 
+    def _key(self, branch: Branch) -> str | None:
+        """Give the id of the key that a branch's session has now; `None` if it is not encrypted."""
+        return None if branch.sealed is None else self.cipher.check(*branch.sealed, encrypted=True)
+
     def _load_head(self, branch: Branch, tip: Tip, key: str | None) -> Head:
-        commit, epoch = tip.commit, self.branches.epoch()
-        state = self.reader.state(Point(branch, commit.version))
+        epoch = self.branches.epoch()
+        return self._head(
+            branch, tip.commit, epoch, key, self.reader.state(Point(branch, tip.commit.version), epoch)
+        )
+
+    def _head(
+        self, branch: Branch, commit: Commit, epoch: int, key: str | None, state: dict[Any, Any]
+    ) -> Head:
+        """Make the head of a state that was read."""
         marks = self.snapshots.marks(branch)
         if branch.parent is not None and not marks.head.size:
             # What a fork inherits weighs nothing in its own events, but in memory and in snapshots it does.

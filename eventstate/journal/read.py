@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 4096
 _NEAR: Final = 64  # events that are looked through first for what set an attribute
 _FARTHER: Final = 8  # times as many next
+_AHEAD: Final = 64
 _CIPHER: Final = int(Op.CIPHER)
 _NOTE: Final = int(Op.NOTE)
 _PRUNE: Final = int(Op.PRUNE)
@@ -66,6 +67,10 @@ class Reader:
         Raises:
             RoundNotFoundError: the version was pruned.
         """
+        return self.fold(point, epoch)[0]
+
+    def fold(self, point: Point, epoch: int | None = None) -> tuple[dict[Any, Any], int]:
+        """Fold a state as `state` does, and tell how many events were folded."""
         before = self._branches.epoch() if epoch is None else epoch
         while True:
             try:
@@ -77,7 +82,7 @@ class Reader:
                     raise
             epoch, before = before, self._branches.epoch()
             if before == epoch:  # else it may be of before and after a removal
-                return state
+                return state, point.version - start
 
     def start(self, branch: Branch, upto: int) -> int:
         """Give the version from which a lineage's events are there: that of the last root before them."""
@@ -87,10 +92,20 @@ class Reader:
                 return version
         return 0
 
-    def advance(self, state: dict[Any, Any], branch: Branch, after: int, upto: int) -> dict[Any, Any]:
-        """Apply to `state`, in place, a branch's events after one version up to another."""
+    def advance(
+        self, state: dict[Any, Any], branch: Branch, after: int, upto: int, ahead: Ahead | None = None
+    ) -> dict[Any, Any]:
+        """Apply to `state`, in place, a branch's events after one version up to another.
+
+        Args:
+            state: at the one version.
+            branch: whose events they are, or its parents'.
+            after: the one version.
+            upto: the other.
+            ahead: keeps what is read beyond the other, for who goes on from there.
+        """
         path_of, decode = self._codec.path, self._codec.codec.decode
-        for owner, low, rows in self._pages(branch, after, upto):
+        for owner, low, rows in self._pages(branch, after, upto, ahead):
             last, sealed = row_id(owner.id, low), owner.sealed is not None
             for number, op, path, value in rows:
                 last += 1
@@ -123,7 +138,9 @@ class Reader:
                 event = Event(op, path, value)
                 yield owner, seq, self._opened(owner, seq, event) if sealed or op == _CIPHER else event
 
-    def _pages(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, list[Any]]]:
+    def _pages(
+        self, branch: Branch, after: int, upto: int, ahead: Ahead | None = None
+    ) -> Iterator[tuple[Branch, int, list[Any]]]:
         """Read a lineage's events in pages: `(owner, the version before the first, rows)`.
 
         Raises:
@@ -133,7 +150,14 @@ class Reader:
         for owner, low, high in segments(branch, after, upto):
             start, last = low, row_id(owner.id, high)
             while start < high:
-                rows = self._connection.all(sql.LIST_EVENTS, (row_id(owner.id, start), last, _PAGE))
+                first = row_id(owner.id, start)
+                if ahead is None or owner.id != branch.id:
+                    rows = self._connection.all(sql.LIST_EVENTS, (first, last, _PAGE))
+                else:
+                    if ahead.after != first or not ahead.rows:
+                        values = first, max(last, row_id(owner.id, LOW)), _AHEAD
+                        ahead.keep(first, self._connection.all(sql.LIST_EVENTS, values))
+                    rows = ahead.take(high - start)
                 if not rows:
                     raise self._missing(owner, start + 1)
                 yield owner, start, rows
@@ -331,6 +355,32 @@ def _replaces(event: tuple[Branch, int, Op, Path], path: Path) -> bool:
     return op in {Op.SET, Op.DELETE} and len(where) <= len(path)
 
 
+class Ahead:
+    """Rows of events that were read before they were asked for.
+
+    Attributes:
+        after: the key after which they come.
+        rows: the rows, in order.
+        reads: how often any were read.
+    """
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.rows: list[Any] = []
+        self.reads = 0
+
+    def keep(self, after: int, rows: list[Any]) -> None:
+        """Keep rows that were read."""
+        self.after, self.rows = after, rows
+        self.reads += 1
+
+    def take(self, count: int) -> list[Any]:
+        """Give the first ones, at most so many."""
+        rows, self.rows = self.rows[:count], self.rows[count:]
+        self.after += len(rows)
+        return rows
+
+
 class Walk:
     """A state that goes along with points; from one to the next of a branch only what is new is folded."""
 
@@ -339,7 +389,9 @@ class Walk:
         self._branches = branches
         self._state: dict[Any, Any] = {}
         self._at: Point | None = None
-        self._epoch = 0
+        self._epoch = -1
+        self._floor = 0
+        self._ahead = Ahead()
 
     def to(self, point: Point) -> dict[Any, Any]:
         """Give the state at a point; it stays the walk's own, which goes on from it.
@@ -347,19 +399,19 @@ class Walk:
         Raises:
             RoundNotFoundError: the version was pruned.
         """
-        epoch, at = self._branches.epoch(), self._at
+        epoch, at, ahead = self._branches.epoch(), self._at, self._ahead
         self._at = None  # in case of an error
-        onward = at is not None and at.branch.id == point.branch.id and at.version <= point.version
-        if (
-            at is None
-            or not onward
-            or epoch != self._epoch
-            or at.version < self._branches.pruned(at.branch)[0]
-        ):
-            self._state = self._reader.state(point)
+        new = at is None or at.branch.id != point.branch.id or epoch != self._epoch
+        if new:
+            ahead.keep(0, [])
+            self._floor, _ = self._branches.pruned(point.branch)
+        if at is None or new or not self._floor <= at.version <= point.version:
+            self._state = self._reader.state(point, epoch)
         else:
-            self._reader.advance(self._state, point.branch, at.version, point.version)
-            if self._branches.epoch() != epoch:  # what was read may be of before and after a removal
+            reads = ahead.reads
+            self._reader.advance(self._state, point.branch, at.version, point.version, ahead)
+            # What was read may be of before and after a removal.
+            if ahead.reads != reads and self._branches.epoch() != epoch:
                 self._state = self._reader.state(point)
         self._at, self._epoch = point, epoch
         return self._state

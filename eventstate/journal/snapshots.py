@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 MIN_EVENTS: Final = 128
 MIN_WEIGHT: Final = 64 * 1024
-"""Below this many events and this many bytes, folding them is as fast as reading a snapshot."""
+"""Below this many events and this many bytes, folding them is as fast as reading a snapshot.
 
-MIN_AT_CLOSE: Final = 64
-"""Below this many events the head is not worth a new one when the store is closed."""
+When the store is closed, the head is worth a new one from half as many events on.
+"""
 
 BYTES_PER_EVENT: Final = 8192
 """Of a state, about, are read in the time in which an event is folded, and written in that of a few."""
@@ -214,7 +214,7 @@ class Snapshots:
             mark = self._make(head, kept=True)
             return marks if mark is None else Marks(mark, mark)
         events, weight = marks.head.tail(commit)
-        if events >= MIN_EVENTS and _is_due(events, weight * 4, marks.head.size):
+        if is_long(events) and _is_due(events, weight * 4, marks.head.size):
             mark = self._make(head, kept=False)
             return marks if mark is None else Marks(marks.kept, mark)
         return marks
@@ -222,7 +222,7 @@ class Snapshots:
     def refresh(self, head: Head) -> None:
         """Renew the head's snapshot, as at close, if enough events have come since the last."""
         events, weight = head.marks.head.tail(head.commit)
-        if events >= MIN_AT_CLOSE or weight >= MIN_WEIGHT:
+        if is_long(2 * events) or weight >= MIN_WEIGHT:
             self._make(head, kept=False)
 
     def flatten(self, head: Head) -> None:
@@ -318,9 +318,14 @@ def _digest(salt: bytes | None, data: bytes) -> bytes:
     return digest(data) if salt is None else state_digest(salt, data)
 
 
+def is_long(events: int) -> bool:
+    """Say whether so many events take so long to fold that a snapshot is worth its making."""
+    return events >= MIN_EVENTS
+
+
 def _is_due(events: int, weight: int, size: int) -> bool:
     """Say whether folding a tail takes so long that reading a state of that size is worth its making."""
-    if events >= MIN_EVENTS and events * BYTES_PER_EVENT >= size:
+    if is_long(events) and events * BYTES_PER_EVENT >= size:
         return True
     return weight >= max(MIN_WEIGHT, size)
 

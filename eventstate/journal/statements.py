@@ -8,6 +8,9 @@ from eventstate.journal.records import Commit
 
 _COMMIT: Final = ", ".join(Commit._fields)
 _HOLES: Final = ", ".join("?" * len(Commit._fields))
+BATCH: Final = 64
+"""How many keys the statements take that look many rows up at once."""
+_MANY: Final = ", ".join("?" * BATCH)
 _BRANCH: Final = (
     "id, session, name, parent, parent_version, origin, origin_commit, origin_round, origin_named"
 )
@@ -90,6 +93,7 @@ TIP: Final = f"""
         AND round = (SELECT max(round) FROM commits WHERE branch = ?1 AND round IS NOT NULL)),
         (SELECT deleted FROM sessions WHERE id = ?4), (SELECT max(id) FROM removals)
     FROM commits WHERE id BETWEEN ?2 AND ?3 ORDER BY id DESC LIMIT 1"""
+COMMITS_OF: Final = f"SELECT {_COMMIT} FROM commits WHERE id IN ({_MANY})"
 GET_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id = ?"
 COMMIT_AT_POSITION: Final = f"SELECT {_COMMIT} FROM commits WHERE position = ?"
 STAMP: Final = """
@@ -124,10 +128,8 @@ ADD_EVENT: Final = "INSERT INTO events (id, op, path, value) VALUES (?, ?, ?, ?)
 LIST_EVENTS: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 LIST_PATHS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? AND op < 6 ORDER BY id"
 LIST_NOTES: Final = "SELECT id, op, path, value FROM events WHERE id > ? AND id <= ? AND op = 6 ORDER BY id"
-BATCH: Final = 64
-"""How many events are looked up by one statement."""
 # What recipes refer to. The values of a run are joined where they stand, in the order of their keys.
-EVENT_VALUES: Final = f"SELECT id, value FROM events WHERE id IN ({', '.join('?' * BATCH)})"
+EVENT_VALUES: Final = f"SELECT id, value FROM events WHERE id IN ({_MANY})"
 JOINED_VALUES: Final = """
     SELECT CAST(group_concat(substr(value, ?), '') AS BLOB) AS value FROM events NOT INDEXED
     WHERE id > ? AND id <= ? AND op = ? AND path = ?"""
@@ -151,8 +153,7 @@ def list_attribute(ancestors: int) -> str:
 
 # Postings
 LIST_KEYS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? ORDER BY id"
-EVENTS_AT: Final = f"""
-    SELECT id, op, path, value FROM events WHERE id IN ({", ".join("?" * BATCH)}) ORDER BY id"""
+EVENTS_AT: Final = f"SELECT id, op, path, value FROM events WHERE id IN ({_MANY}) ORDER BY id"
 PATHS_AT: Final = EVENTS_AT.replace(", value", "")
 
 
