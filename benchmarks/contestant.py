@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
+TURN_ATTRIBUTES = ("turn", "last_role", "score")
+"""What a turn sets: a whole number, a text, a float. No turn sets anything else."""
+SMALL_ATTRIBUTES = tuple(f"small_{number:02}" for number in range(20))
+"""What `change` changes: numbers, texts, booleans and null, one or a few at a time."""
+
 
 class UnsupportedError(Exception):
     """The contestant has nothing like what was asked for; the message says why, in one sentence."""
@@ -98,12 +103,15 @@ class Contestant:
         Args:
             session: its name.
             turns: each with a `message` (role, content, and whatever chat messages have), which goes to
-                the end of the list `messages`, and `set`, a dict of attributes with their new values.
+                the end of the list `messages`, and `set`, a dict of `TURN_ATTRIBUTES` with their values.
         """
         raise self._lack("turns")
 
     def change(self, session: str, changes: list[dict[str, Any]]) -> Answer:
-        """Change small attributes, in one commit for each dict of `changes`."""
+        """Change some of `SMALL_ATTRIBUTES`, in one commit for each dict of `changes`.
+
+        The session has no messages then.
+        """
         raise self._lack("change")
 
     def stream(self, session: str, texts: list[str], every: int) -> Answer:
