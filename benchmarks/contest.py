@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -32,6 +31,7 @@ class Tally:
     over: bool = False
     """Whether its time was over before it was done."""
     spent: float = 0.0
+    """Seconds that were timed so far."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """The bytes of the closed store after so many steps."""
     checked: bool = False
@@ -39,15 +39,17 @@ class Tally:
     after: int | None = None
     """How many steps the phase before had, which this one reads; `None` if that is no matter."""
 
-    def note(self, answer: Answer) -> None:
-        """Take in what a step answered."""
+    def note(self, answer: Answer, share: int = 1) -> None:
+        """Take in what a step answered; its seconds are those of so many steps together."""
         if "error" in answer:
             answer = {"failed": answer["error"]}
         for ending in ENDINGS:
             if ending in answer:
                 self.ending = {ending: answer[ending]}
                 return
-        self.seconds += answer.get("seconds", ())
+        seconds = answer.get("seconds", ())
+        self.seconds += [each / share for each in seconds]
+        self.spent += sum(seconds)
 
     def row(self, *, grows: bool) -> dict[str, Any]:
         """Give it as data for the results."""
@@ -73,6 +75,10 @@ Tallies = dict[str, Tally]
 
 class Step(Protocol):
     """Something that each contestant does when it is its turn."""
+
+    @property
+    def share(self) -> int:
+        """What its seconds are divided by, if they are of many steps together."""
 
     def take(self, contest: Contest, name: str, tally: Tally) -> Answer:
         """Have the contestant of this name do it."""
@@ -108,7 +114,6 @@ class Ask:
                 if why := self.check(name, answer):
                     return {"wrong": why}
                 tally.checked = True
-            answer["seconds"] = [seconds / self.share for seconds in answer["seconds"]]
         return answer
 
 
@@ -121,6 +126,7 @@ class Weigh:
     """
 
     session: str
+    share: int = 1
 
     def take(self, contest: Contest, name: str, tally: Tally) -> Answer:
         """Weigh, in no time."""
@@ -208,10 +214,8 @@ class Contest:
         return tally
 
     def _take(self, step: Step, name: str, tally: Tally, budget: float) -> None:
-        start = time.monotonic()
         answer = step.take(self, name, tally)
-        tally.note(answer)
-        tally.spent += time.monotonic() - start
+        tally.note(answer, step.share)
         tally.over = tally.spent > budget
         if "failed" in answer:
             self._broken[name] = answer

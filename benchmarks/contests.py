@@ -214,6 +214,8 @@ def _fork(session: str, number: int, written: Tallies) -> Step:
 class _Cold:
     """Closes the store, and has it opened and read in one timed step."""
 
+    share = 1
+
     def __init__(self, session: str, check: Callable[[str, Answer], str | None]) -> None:
         self._session, self._check = session, check
 

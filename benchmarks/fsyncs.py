@@ -30,6 +30,8 @@ Span = tuple[float, float]
 class _Timed:
     """A step whose span of time is noted, as the log has times too."""
 
+    share = 1
+
     def __init__(self, ask: Ask, spans: dict[str, list[Span]]) -> None:
         self._ask, self._spans = ask, spans
 

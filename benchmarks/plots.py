@@ -40,6 +40,7 @@ READING = ("latest", "cold", "history", "at", "fork")
 """The tables that one plot of bars shows."""
 BELOW_READING = "cold"
 """The last of them in the page."""
+SIZES = ("growing",)
 TAILS = ("growing", "turns")
 
 Results = dict[str, Any]
@@ -72,7 +73,7 @@ def _figures(results: Results) -> Iterator[tuple[str, str, str, Figure]]:
         if any(len(row["growth"]["steps"]) > 1 for row in table["rows"].values() if "growth" in row):
             title = f"How the time of a {table['step']} grows"
             yield f"{name}-growth.svg", name, title, _growth(results, table, title)
-        if any(len(row.get("sizes", ())) > 1 and row["bytes"] for row in table["rows"].values()):
+        if name in SIZES:
             title = f"How the files grow by {table['step']}s"
             yield f"{name}-sizes.svg", name, title, _sizes(results, table, title)
         if name in TAILS:

@@ -18,8 +18,8 @@ RESULTS, PAGE = "results.json", "RESULTS.md"
 _INTRO = (
     "One run on one machine. Each contestant is a process of its own, and takes a few steps through its own",
     "public API; then it is the next one's turn, over and over, so that the machine's moods fall on all",
-    "alike. What each read back was compared with what it had been given. Times of a shared machine are noisy:",
-    "compare the ratios. Files are in the system's cache: nothing was read from a cold disk.",
+    "alike. What each read back was compared with what it had been given. Times of a shared machine are",
+    "noisy: compare the ratios. Files are in the system's cache: nothing was read from a cold disk.",
     "",
 )
 _WORKLOADS = (
@@ -165,7 +165,8 @@ def _cells(results: Results, table: Row, name: str) -> dict[str, str]:
     """Give what a contestant's row has in each column."""
     row = table["rows"][name]
     cells = {percentile: time_text(row[percentile]) for percentile in ("p50", "p90", "p99", "max")}
-    cells["vs. ours"] = ratio_text(row.get("ratio"))
+    if results["contestants"][name]["kind"] != "ours":
+        cells["vs. ours"] = ratio_text(row.get("ratio"))
     counted = (results["fsyncs"] or {}).get(name, {})
     key = "task_turn" if table["name"].startswith("tasks") else "turn"
     if table["durability"] == "full" and table["step"] == "turn" and key in counted:

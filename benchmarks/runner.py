@@ -68,12 +68,13 @@ class Process:
                 start_new_session=True,
             )
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(ValueError):  # closed meanwhile
-            for line in self._process.stdout:
+        with self._process.stdout as lines:
+            for line in lines:
                 self._answers.put(line)
         self._answers.put(None)
 
@@ -100,7 +101,7 @@ class Process:
             self.kill()
             return {"failed": f"no answer to {request['do']!r} within {timeout:g} seconds"}
         if line is None:
-            self.kill()
+            self.stop()  # it may still be about to say why
             return {"failed": f"it ended during {request['do']!r}: {self._last_words()}"}
         try:
             answer = json.loads(line)
@@ -118,19 +119,24 @@ class Process:
 
     def kill(self) -> None:
         """End it, and all that it started, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._hang_up()
+        self._listener.join()
 
     def stop(self) -> None:
         """Let it end by itself; after some seconds end it."""
-        with contextlib.suppress(OSError, ValueError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-        try:
+        self._hang_up()
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(ENDING)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
+
+    def _hang_up(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # it had ended, and did not read all
+            self._process.stdin.close()
 
 
 class Field:

@@ -24,7 +24,7 @@ TARGETS = "targets"
 """The name that the targets have among the workloads."""
 TARGETS_MODULE = "benchmarks.targets"
 OURS = "eventstate"
-FSYNCS = 200
+FSYNCS = 100
 
 Tell = Callable[[str], None]
 

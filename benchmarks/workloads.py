@@ -57,7 +57,7 @@ class Sizes:
     chunk: int
     """Steps of one contestant before it is the next one's turn."""
     budget: float
-    """Seconds that a contestant has for a workload; when they are over it stops where it is."""
+    """Timed seconds that a contestant has for a workload; when they are over it stops where it is."""
 
 
 FULL = Sizes(
