@@ -37,16 +37,18 @@ class AgentScope(Contestant):
         "history": "the file has the latest state only",
     }
 
+    def __init__(self) -> None:
+        self._loop = asyncio.Runner()
+        self._loop.get_loop()
+
     def open(self, folder: str, durability: str) -> None:  # noqa: ARG002 - there is no choice
         """Say where the files are."""
         setup_logger("WARNING")
-        self._loop = asyncio.Runner()
         self._files = JSONSession(save_dir=folder)
         self._conversations: dict[str, Conversation] = {}
 
     def close(self) -> None:
-        """End the loop; each file was closed after it was written."""
-        self._loop.close()
+        """Do nothing: each file was closed after it was written."""
 
     def about(self) -> Answer:
         """Tell what it is."""

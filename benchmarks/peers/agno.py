@@ -82,12 +82,12 @@ class Agno(Contestant):
 
     def about(self) -> Answer:
         """Tell what it is."""
-        journal = "WAL" if ROWS_OF_RUNS else "rollback journal"
+        journal = "WAL, two fsyncs a turn" if ROWS_OF_RUNS else "rollback journal, four fsyncs a turn"
         writes = "upsert_session and upsert_run, two commits" if ROWS_OF_RUNS else "upsert_session"
         return {
             "name": f"Agno {version('agno').split('.')[0]} SqliteDb",
             "version": version("agno"),
-            "durability": f"{journal}, synchronous FULL; NORMAL by a listener of the engine",
+            "durability": f"{journal} with synchronous FULL; NORMAL by a listener of the engine",
             "note": f"A turn is a run of one message: {writes}; history and old states are put together from"
             " the runs of get_session; fork_session copies a session as it is now.",
         }

@@ -148,8 +148,8 @@ class EventSourcing(Contestant):
         return {
             "name": f"eventsourcing, {self.snapshots}",
             "version": version("eventsourcing"),
-            "durability": "WAL, synchronous FULL, one fsync a commit; NORMAL by a connection pool of our own,"
-            " since there is no setting",
+            "durability": "WAL, synchronous FULL, one fsync a turn; NORMAL by a subclass of the connection"
+            " pool, since there is no setting",
             "note": "A turn is one event of an aggregate that stays in the application's cache; history reads"
             " all events of the aggregate; a fork is a new aggregate that begins with a copy of the state.",
         }

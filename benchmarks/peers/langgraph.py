@@ -115,7 +115,8 @@ class Saver(Contestant):
         return {
             "name": "LangGraph SqliteSaver, put",
             "version": f"{version('langgraph-checkpoint-sqlite')} (langgraph {version('langgraph')})",
-            "durability": "WAL; synchronous as asked for, on the connection that the user makes",
+            "durability": "WAL, one fsync a turn with synchronous FULL; NORMAL on the connection, which the"
+            " user makes",
             "note": "A turn is one put of the whole state, which the caller keeps in memory; history lists"
             " all checkpoints; an old state is found by its metadata; a fork puts a copy into a new thread.",
         }

@@ -27,6 +27,7 @@ class DeltaGraph(Graph):
 
     title = "LangGraph DeltaChannel (beta)"
     note = "A checkpoint has what is new, and each hundredth has all messages, which is the default."
+    syncs = "two fsyncs (two commits)"
     schema = DeltaState
     # In a list, this channel would make LangChain's message objects of dicts that look like messages.
     batch = tuple

@@ -30,6 +30,7 @@ class Graph(Contestant):
 
     title = "LangGraph, a graph"
     note = "Each checkpoint has the whole state."
+    syncs = "one fsync"
     schema: type[Any] = State
     batch: type[Any] = list
     """What messages are handed over in."""
@@ -62,17 +63,21 @@ class Graph(Contestant):
         return {
             "name": self.title,
             "version": f"{version('langgraph')} (checkpoint-sqlite {version('langgraph-checkpoint-sqlite')})",
-            "durability": "WAL; synchronous as asked for, on the connection that the user makes; invoked with"
-            " durability='exit', so that a turn is one checkpoint (by default it is three)",
+            "durability": f"WAL, {self.syncs} a turn with synchronous FULL; NORMAL on the connection, which"
+            " the user makes; invoked with durability='exit', so that a turn is one checkpoint",
             "note": f"A turn is one invoke of a graph with one node. {self.note} History lists all states; an"
             " old state is found by its metadata; a fork is update_state of a new thread with a copy.",
         }
 
-    def _turn(self, session: str) -> dict[str, Any]:
-        """Give the configuration of the next turn, which has its number in the metadata."""
+    def _number(self, session: str) -> int:
+        """Give the number of the last turn, reading it if it is not known."""
         if session not in self._numbers:
             self._numbers[session] = (self._graph.get_state(thread(session)).metadata or {}).get("turn", 0)
-        self._numbers[session] += 1
+        return self._numbers[session]
+
+    def _turn(self, session: str) -> dict[str, Any]:
+        """Give the configuration of the next turn, which has its number in the metadata."""
+        self._numbers[session] = self._number(session) + 1
         return {**thread(session), "metadata": {"turn": self._numbers[session]}}
 
     def _find(self, session: str, turn: int) -> Any:
@@ -147,7 +152,7 @@ class Graph(Contestant):
                 await graph.ainvoke(values, self._turn(session), durability="exit")
 
         for session in sessions:
-            self._numbers.setdefault(session, 0)
+            self._number(session)
         with laps:
             await asyncio.gather(*map(work, sessions))
         await saver.conn.close()

@@ -22,9 +22,12 @@ class OpenAIAgents(Contestant):
         "stream": "a stored message can't be changed; a run stores it when it is complete",
     }
 
+    def __init__(self) -> None:
+        self._loop = asyncio.Runner()
+        self._loop.get_loop()
+
     def open(self, folder: str, durability: str) -> None:  # noqa: ARG002 - there is no choice
         """Say where the sessions are; each opens the file for itself."""
-        self._loop = asyncio.Runner()
         self._path = Path(folder, "sessions.db")
         self._current: Any = None
 
@@ -32,14 +35,13 @@ class OpenAIAgents(Contestant):
         """Close the session and with it the file."""
         if self._current is not None:
             self._current.close()
-        self._loop.close()
 
     def about(self) -> Answer:
         """Tell what it is."""
         return {
             "name": "OpenAI Agents SQLiteSession",
             "version": version("openai-agents"),
-            "durability": "WAL, synchronous FULL, one fsync a commit, in a worker thread; no choice",
+            "durability": "WAL, synchronous FULL, one fsync a turn, in a worker thread; no choice",
             "note": "A turn is one add_items with the message alone; an old state is the first messages of"
             " get_items; there is no history of anything else, and no fork.",
         }
