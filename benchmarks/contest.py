@@ -36,6 +36,8 @@ class Tally:
     """The bytes of the closed store after so many steps."""
     checked: bool = False
     """Whether the state that it read back was looked at, and was right."""
+    partial: bool = False
+    """Whether it has messages alone, and no place for attributes."""
     after: int | None = None
     """How many steps the phase before had, which this one reads; `None` if that is no matter."""
 
@@ -58,6 +60,8 @@ class Tally:
         row: dict[str, Any] = {**self.ending, "checked": self.checked, "over": self.over}
         if self.seconds:
             row |= summary(self.seconds)
+        if self.partial:
+            row["partial"] = True
         if self.after is not None:
             row["after"] = self.after
         if grows and len(self.seconds) >= 10:
@@ -210,7 +214,7 @@ class Contest:
         tally = Tally(ending=dict(self._broken.get(name, {})))
         if of is not None:
             tally.ending = tally.ending or dict(of[name].ending)
-            tally.after = len(of[name].seconds)
+            tally.after, tally.partial = len(of[name].seconds), of[name].partial
         return tally
 
     def _take(self, step: Step, name: str, tally: Tally, budget: float) -> None:
@@ -246,6 +250,7 @@ class Contest:
                 tally.note({"wrong": why})
             else:
                 tally.checked = True
+                tally.partial = answer["attributes"] is None
 
 
 def difference(answer: Answer, expected: Answer) -> str | None:

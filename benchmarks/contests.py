@@ -118,7 +118,7 @@ def recorded(setting: Setting) -> Iterator[Table]:
         contest.check(
             tallies, first, lambda done: workloads.after(turn for name, turn in order[:done] if name == first)
         )
-        title = f"Turns of {chats.source}, each on disk when the call returns"
+        title = f"Turns of {chats.source}, FULL"
         yield table(contest, tallies, "recorded", title, step="turn", count=len(order))
 
 
@@ -145,7 +145,7 @@ def growing(setting: Setting) -> Iterator[Table]:
     turns = workloads.plain_turns(setting.seed, setting.sizes.growing)
     with setting.contest("growing", "full") as contest:
         tallies = _growing(setting, contest, turns)
-        title = f"A session growing to {len(turns):,} turns, each on disk when the call returns"
+        title = f"A session growing to {len(turns):,} turns, FULL"
         yield table(contest, tallies, "growing", title, step="turn", count=len(turns), grows=True)
 
 
@@ -157,7 +157,7 @@ def reading(setting: Setting) -> Iterator[Table]:
 
     with setting.contest("reading", "normal") as contest:
         written = _growing(setting, contest, turns)
-        title = f"A session growing to {len(turns):,} turns, the newest of which a power cut may take"
+        title = f"A session growing to {len(turns):,} turns, NORMAL"
         yield table(contest, written, "turns", title, step="turn", count=len(turns), grows=True)
 
         def right(who: str, answer: Answer) -> str | None:
@@ -245,7 +245,7 @@ def attributes(setting: Setting) -> Iterator[Table]:
         tallies = contest.phase(steps)
         contest.weigh(tallies, "small")
         contest.check(tallies, "small", lambda done: workloads.after_changes(changes[:done]))
-        title = "20 small attributes, one of which changes, each change on disk when the call returns"
+        title = "20 small attributes, one of which changes at a time, FULL"
         yield table(contest, tallies, "attributes", title, step="change", count=len(changes))
 
         history = Ask("history", {"session": "small", "attribute": name}, check=found)
@@ -264,7 +264,7 @@ def sessions(setting: Setting) -> Iterator[Table]:
         tallies = contest.phase(Ask("turns", {"session": name, "turns": turns}, FEW) for name in names)
         contest.weigh(tallies, names[0])
         contest.check(tallies, names[0], lambda done: workloads.after(turns[:done]))
-        title = f"{len(names):,} sessions of {FEW} turns, each turn on disk when the call returns"
+        title = f"{len(names):,} sessions of {FEW} turns, FULL"
         yield table(contest, tallies, "sessions", title, step="turn", count=FEW * len(names))
 
 
@@ -283,7 +283,7 @@ def streaming(setting: Setting) -> Iterator[Table]:
         contest.weigh(tallies, "stream 0")
         contest.check(tallies, "stream 0", lambda _done: workloads.after_texts(["".join(growing[0])]))
         size = sum(map(len, map("".join, growing))) // repeats
-        title = f"{repeats} texts of {count:,} tokens (about {size:,} bytes each), kept every {EVERY} tokens"
+        title = f"{repeats} texts of {count:,} tokens (about {size:,} bytes each), kept every {EVERY} tokens, FULL"
         yield table(contest, tallies, "streaming", title, step="commit", count=commits * repeats)
 
     texts = [vocabulary.tokens(max(count // 20, 1)) for _ in range(setting.sizes.texts)]
@@ -292,9 +292,7 @@ def streaming(setting: Setting) -> Iterator[Table]:
         tallies = contest.phase(steps)
         contest.weigh(tallies, "stream")
         contest.check(tallies, "stream", lambda done: workloads.after_texts(map("".join, texts[:done])))
-        title = (
-            f"Texts of {len(texts[0]):,} tokens, which grow by a token at a time and are kept at their end"
-        )
+        title = f"Texts of {len(texts[0]):,} tokens, which grow by a token at a time and are kept at their end, FULL"
         yield table(contest, tallies, "streaming-whole", title, step="text", count=len(texts))
 
 
@@ -303,10 +301,7 @@ def tasks(setting: Setting) -> Iterator[Table]:
     sizes = setting.sizes
     turns = workloads.plain_turns(setting.seed, sizes.task_turns)
     commits = sizes.tasks * len(turns)
-    for durability, promise in (
-        ("full", "each turn on disk when its call returns"),
-        ("normal", "the newest of which a power cut may take"),
-    ):
+    for durability in ("full", "normal"):
         with setting.contest(f"tasks {durability}", durability) as contest:
             steps = []
             for number in range(sizes.repeats):
@@ -315,7 +310,7 @@ def tasks(setting: Setting) -> Iterator[Table]:
             tallies = contest.phase(steps)
             for name in ("task 0 0", f"task 0 {sizes.tasks - 1}"):
                 contest.check(tallies, name, lambda _done: workloads.after(turns))
-            title = f"{sizes.tasks} concurrent tasks, {len(turns)} turns each, {promise}"
+            title = f"{sizes.tasks} concurrent tasks, {len(turns)} turns each, {durability.upper()}"
             yield table(contest, tallies, f"tasks-{durability}", title, step="turn", count=sizes.repeats)
 
 
@@ -329,7 +324,7 @@ def append(setting: Setting) -> Iterator[Table]:
         ]
         tallies = contest.phase(steps)
         contest.weigh(tallies, "events")
-        title = f"{BATCH} small events a commit, the newest of which a power cut may take"
+        title = f"{BATCH} small events a commit, NORMAL"
         yield table(contest, tallies, "append", title, step="event", count=count)
 
 
@@ -348,7 +343,7 @@ def events(setting: Setting) -> Iterator[Table]:
             latest.append(contest.phase([read] * reads, of=commits[-1]))
             done = last + 1
         contest.weigh(commits[-1], "session 0")
-        title = f"{BATCH} small events a commit, in a file that grows to {total:,} events"
+        title = f"{BATCH} small events a commit, in a file that grows to {total:,} events, NORMAL"
         count = size // BATCH
         yield joined(
             marks, [table(contest, each, "events", title, step="commit", count=count) for each in commits]
