@@ -283,7 +283,7 @@ def streaming(setting: Setting) -> Iterator[Table]:
         contest.weigh(tallies, "stream 0")
         contest.check(tallies, "stream 0", lambda _done: workloads.after_texts(["".join(growing[0])]))
         size = sum(map(len, map("".join, growing))) // repeats
-        title = f"{repeats} texts of {count:,} tokens (about {size:,} bytes each), kept every {EVERY} tokens, FULL"
+        title = f"{repeats} texts of {count:,} tokens ({size:,} bytes), kept every {EVERY} tokens, FULL"
         yield table(contest, tallies, "streaming", title, step="commit", count=commits * repeats)
 
     texts = [vocabulary.tokens(max(count // 20, 1)) for _ in range(setting.sizes.texts)]
@@ -292,7 +292,7 @@ def streaming(setting: Setting) -> Iterator[Table]:
         tallies = contest.phase(steps)
         contest.weigh(tallies, "stream")
         contest.check(tallies, "stream", lambda done: workloads.after_texts(map("".join, texts[:done])))
-        title = f"Texts of {len(texts[0]):,} tokens, which grow by a token at a time and are kept at their end, FULL"
+        title = f"Texts of {len(texts[0]):,} tokens, growing by a token at a time, kept at their end, FULL"
         yield table(contest, tallies, "streaming-whole", title, step="text", count=len(texts))
 
 
