@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +13,7 @@ from google.adk.events import Event, EventActions
 from google.adk.sessions.sqlite_session_service import SqliteSessionService
 from google.genai.types import Content, Part
 
-from benchmarks.contestant import Answer, Contestant, Laps, main, seen
+from benchmarks.contestant import Answer, Contestant, Laps, UnsupportedError, main, seen
 
 APP, USER = "benchmark", "user"
 
@@ -132,9 +133,15 @@ class Adk(Contestant):
 
     async def _tasks(self, sessions: list[str], turns: list[tuple[Any, dict[str, Any]]]) -> Answer:
         laps = Laps()
+        work = [self._append(session, turns) for session in sessions]
         with laps:
-            await asyncio.gather(*(self._append(session, turns) for session in sessions))
-        return {"seconds": laps.seconds}
+            done = await asyncio.gather(*work, return_exceptions=True)
+        failed = [each for each in done if isinstance(each, BaseException)]
+        if not failed:
+            return {"seconds": laps.seconds}
+        if not isinstance(failed[0], sqlite3.OperationalError):
+            raise failed[0]
+        raise UnsupportedError(f"{len(failed)} of {len(sessions)} concurrent tasks fail: {failed[0]}")
 
 
 if __name__ == "__main__":

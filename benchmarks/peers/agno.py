@@ -21,6 +21,7 @@ from agno.run.agent import RunOutput
 from agno.run.base import RunStatus
 from agno.session import AgentSession
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from benchmarks.contestant import Answer, Contestant, Laps, UnsupportedError, main, seen
 
@@ -189,8 +190,8 @@ class Agno(Contestant):
     async def _tasks(self, sessions: list[AgentSession], turns: list[dict[str, Any]]) -> Answer:
         laps, db = Laps(), AsyncSqliteDb(db_file=self._path)
         self._set(db.db_engine.sync_engine)
-        # The first call looks the tables up, and version 2 fails if several tasks do that at once.
-        await db.get_session(session_id="", session_type=SessionType.AGENT)
+        # The first call makes the tables, and version 2 fails if several tasks do that at once.
+        await db.upsert_session(sessions[0], deserialize=False)
 
         async def work(session: AgentSession) -> None:
             for turn in turns:
@@ -201,9 +202,14 @@ class Agno(Contestant):
                     await db.upsert_run(run, session_id=session.session_id, run_index=len(session.runs) - 1)
 
         with laps:
-            await asyncio.gather(*map(work, sessions))
+            done = await asyncio.gather(*map(work, sessions), return_exceptions=True)
         await db.close()
-        return {"seconds": laps.seconds}
+        failed = [each for each in done if isinstance(each, BaseException)]
+        if not failed:
+            return {"seconds": laps.seconds}
+        if not isinstance(failed[0], OperationalError):
+            raise failed[0]
+        raise UnsupportedError(f"{len(failed)} of {len(sessions)} concurrent tasks fail: {failed[0].orig}")
 
 
 if __name__ == "__main__":
