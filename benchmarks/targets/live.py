@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import statistics
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.floors import fdatasync_seconds
@@ -17,6 +19,9 @@ from eventstate.testing import FaultyDisk
 if TYPE_CHECKING:
     from eventstate import Session
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - for a folder of its own with a random name
+"""Where Linux has files in memory, whose fsync is nothing."""
+
 Seconds = dict[str, list[float]]
 
 
@@ -27,9 +32,17 @@ def live(run: Run) -> list[Target]:
     right after it, with NORMAL and with FULL, over and over. Before each measured turn stands one of a third
     session, so that neither finds warmer caches.
     """
-    rng = random.Random(1)
-    turns, contents = run.size(10_000, 1_000, 20), texts(rng, 64)
-    seconds: Seconds = defaultdict(list)
+    turns, contents = run.size(10_000, 1_000, 20), texts(random.Random(1), 64)
+    seconds = _measured(run, turns, contents)
+    apart = None
+    if MEMORY.is_dir():
+        with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+            apart = _measured(Run(Path(name), run.effort), 10 * EARLY, contents)
+    return [*_normal(turns, seconds), _fsyncs(run, contents), _full(seconds, apart)]
+
+
+def _measured(run: Run, turns: int, contents: list[str]) -> Seconds:
+    rng, seconds = random.Random(1), defaultdict[str, list[float]](list)
     paths = {durability: run.path(f"live-{durability}") for durability in ("normal", "full")}
     for path in paths.values():
         with StateStore(path, durability="normal") as store:
@@ -39,7 +52,7 @@ def live(run: Run) -> list[Target]:
             for durability, pair in (("normal", normal), ("full", full)):
                 _turns(pair, durability, turns + 1 + number, rng.choice(contents), seconds)
             seconds["fdatasync"].append(fdatasync_seconds(run.folder))
-    return [*_normal(turns, seconds), _fsyncs(run, contents), _full(seconds)]
+    return seconds
 
 
 def _turns(pair: Pair, durability: str, number: int, text: str, seconds: Seconds) -> None:
@@ -83,18 +96,20 @@ def _normal(turns: int, seconds: Seconds) -> list[Target]:
     ]
 
 
-def _full(seconds: Seconds) -> Target:
-    """Compare medians of the differences between a turn and the floor right after it."""
-    above = {
-        durability: [
-            taken - floor
-            for name in ("early", "late")
-            for taken, floor in zip(
-                seconds[f"{durability} {name}"], seconds[f"{durability} {name} floor"], strict=True
-            )
-        ]
-        for durability in ("normal", "full")
-    }
+def _above(seconds: Seconds, durability: str) -> list[float]:
+    """Give the differences between turns and the floors right after them."""
+    return [
+        taken - floor
+        for name in ("early", "late")
+        for taken, floor in zip(
+            seconds[f"{durability} {name}"], seconds[f"{durability} {name} floor"], strict=True
+        )
+    ]
+
+
+def _full(seconds: Seconds, apart: Seconds | None) -> Target:
+    """Compare the medians of the differences, on the disk, and in files that are in memory alone."""
+    above = {durability: _above(seconds, durability) for durability in ("normal", "full")}
     low, high = _interval(above["full"], above["normal"])
     return Target(
         "live.full",
@@ -109,9 +124,13 @@ def _full(seconds: Seconds) -> Target:
             "fdatasync": micros(seconds["fdatasync"]),
             "low": round(low, 2),
             "high": round(high, 2),
+            "without_disk": None
+            if apart is None
+            else round(ratio(_above(apart, "full"), _above(apart, "normal")), 2),
         },
         note="An fsync is taken from an fsync, so this is as noisy as the disk: nine of ten ratios of samples"
-        " drawn again are between `low` and `high`.",
+        " drawn again are between `low` and `high`. `without_disk` is the same where an fsync is nothing. The"
+        " rest is code that runs slower after it has waited; none runs with FULL only.",
     )
 
 

@@ -89,6 +89,7 @@ def _cold(run: Run, shape: Shape) -> Target:
         state = store.session("u").state()
         end = time.perf_counter()
         store.close()
+        assert number in state.values()
         opened.append(end - start)
         read.append(end - middle)
         unpacked.append(_unpacking(state))
@@ -122,6 +123,7 @@ def _old(run: Run, shape: Shape) -> Target:
             start = time.perf_counter()
             state = session.state(at=at)
             read.append(time.perf_counter() - start)
+            assert at in state.values()
             unpacked.append(_unpacking(state))
     ratios = [one / other for one, other in zip(read, unpacked, strict=True)]
     detail = {
