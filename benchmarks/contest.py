@@ -29,7 +29,7 @@ class Tally:
     ending: dict[str, str] = field(default_factory=dict)
     """Empty, or one of `ENDINGS` with the reason."""
     over: bool = False
-    """Whether its time was over before it was done."""
+    """Whether its time was over."""
     spent: float = 0.0
     """Seconds that were timed so far."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -154,7 +154,7 @@ class Contest:
         field: who takes part.
         folder: where the stores go, a folder each; made, and removed at the end.
         durability: `full` or `normal`.
-        budget: seconds that a contestant has for a phase.
+        budget: seconds that a peer has for a phase.
         only: the names of those who take part; `None` means all.
 
     Attributes:
@@ -220,7 +220,8 @@ class Contest:
     def _take(self, step: Step, name: str, tally: Tally, budget: float) -> None:
         answer = step.take(self, name, tally)
         tally.note(answer, step.share)
-        tally.over = tally.spent > budget
+        # Ours and its floors are what the others are compared with, as far as they come.
+        tally.over = tally.spent > budget and self.field.kind(name) == "peer"
         if "failed" in answer:
             self._broken[name] = answer
 

@@ -57,7 +57,7 @@ class Sizes:
     chunk: int
     """Steps of one contestant before it is the next one's turn."""
     budget: float
-    """Timed seconds that a contestant has for a workload; when they are over it stops where it is."""
+    """Timed seconds that a peer has for a workload; when they are over it stops where it is."""
 
 
 FULL = Sizes(
@@ -80,19 +80,19 @@ FULL = Sizes(
 QUICK = Sizes(
     recorded=8,
     growing=300,
-    reading=200,
+    reading=100,
     reads=10,
     changes=200,
     sessions=50,
     tokens=300,
-    texts=20,
+    texts=10,
     tasks=16,
     task_turns=5,
     repeats=3,
     batches=40,
     events=100_000,
     chunk=10,
-    budget=2.0,
+    budget=1.0,
 )
 
 
