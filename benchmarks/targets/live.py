@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.floors import fdatasync_seconds
 from benchmarks.targets.pair import Pair, grow
 from benchmarks.targets.target import Run, Target, micros, ratio, texts
-from benchmarks.turns import EARLY, take_turn
+from benchmarks.targets.turn import EARLY, take_turn
 from eventstate import StateStore
 from eventstate.testing import FaultyDisk
 

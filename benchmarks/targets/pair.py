@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.floors import RawJournal, Tap
-from benchmarks.tasks import merged
-from benchmarks.turns import take_turn
+from benchmarks.floors import RawJournal, Tap, merged
+from benchmarks.targets.turn import take_turn
 from eventstate import StateStore
 
 if TYPE_CHECKING:

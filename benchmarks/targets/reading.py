@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from benchmarks.targets.target import Run, Target, micros, ratio, texts, timed
-from benchmarks.turns import take_turn
+from benchmarks.targets.turn import take_turn
 from eventstate import StateStore
 
 if TYPE_CHECKING:

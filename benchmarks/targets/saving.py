@@ -10,7 +10,7 @@ import msgpack
 
 from benchmarks.targets.pair import grow
 from benchmarks.targets.target import Run, Target, interleaved, micros, texts, timed
-from benchmarks.turns import take_turn
+from benchmarks.targets.turn import take_turn
 from eventstate import StateStore
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.targets.pair import grow
 from benchmarks.targets.target import Run, Target, noise, texts
-from benchmarks.turns import words
+from benchmarks.workloads import words
 from eventstate import StateStore
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from benchmarks.turns import words
+from benchmarks.workloads import words
 
 if TYPE_CHECKING:
     import random

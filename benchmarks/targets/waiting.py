@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
+import time
 from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.targets.target import Run, Target, ratio, texts
-from benchmarks.tasks import counted, timed
 from eventstate import aio
+from eventstate.testing import FaultyDisk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def tasks(run: Run) -> list[Target]:
@@ -20,7 +25,7 @@ def tasks(run: Run) -> list[Target]:
     """
     count, turns = run.size(64, 64, 8), run.size(10, 5, 2)
     contents = texts(random.Random(1), 64)
-    fsyncs = asyncio.run(counted(run.path("tasks").parent, "full", count, turns, contents))
+    fsyncs = asyncio.run(_counted(run.path("tasks"), count, turns, contents))
     seconds = asyncio.run(_runs(run, count, turns, contents))
     rates = {name: round(1 / statistics.median(values)) for name, values in seconds.items()}
     return [
@@ -59,6 +64,39 @@ async def _runs(run: Run, count: int, turns: int, contents: list[str]) -> dict[s
             for durability, store in (("normal", normal), ("full", full)):
                 for name, size, each in (("one", 1, turns * 8), ("many", count, turns)):
                     sessions = [store.session(f"{name} {number}", str(task)) for task in range(size)]
-                    taken = await timed(store, sessions, each, contents)
+                    taken = await _timed(sessions, each, contents)
                     seconds[f"{name} {durability}"].append(taken / (size * each))
     return seconds
+
+
+async def _timed(sessions: list[aio.Session], turns: int, contents: list[str]) -> float:
+    """Have each session's task take its turns, all at one time; give the seconds."""
+    start = time.perf_counter()
+    await asyncio.gather(*(_take_turns(session, turns, contents) for session in sessions))
+    return time.perf_counter() - start
+
+
+async def _take_turns(session: aio.Session, turns: int, contents: list[str]) -> None:
+    """Take turns one after the other, as an agent does."""
+    for number in range(turns):
+        text = contents[number % len(contents)]
+
+        def change(state: Any, number: int = number, text: str = text) -> None:
+            state.setdefault("messages", []).append({"role": "user", "content": text})
+            state["turn"] = number
+            state["last_role"] = "user"
+            state["score"] = number / 7
+
+        await session.update(change)
+
+
+async def _counted(path: Path, tasks: int, turns: int, contents: list[str]) -> int:
+    """Count the fsyncs of so many tasks' turns with FULL, without those of checkpoints."""
+    with FaultyDisk() as disk:
+        async with aio.StateStore(path, vfs=disk.name) as store:
+            store.plain._journal.connection.pragma("wal_autocheckpoint", 0)  # noqa: SLF001 - it is no commit's
+            sessions = [store.session("task", str(number)) for number in range(tasks)]
+            await asyncio.gather(*(session.save({}) for session in sessions))
+            disk.forget()
+            await _timed(sessions, turns, contents)
+            return disk.fsyncs.total()

@@ -1,1 +1,1 @@
-"""The benchmarks are right in what they say; how fast anything is, no test says."""
+"""Tests of the benchmark suite: that it asks fairly, checks answers, and tells what came of it."""
