@@ -20,6 +20,7 @@ from eventstate.errors import (
     StoreClosedError,
 )
 from eventstate.journal import statements as sql
+from eventstate.journal.columns import Columns
 from eventstate.journal.files import check_openable
 
 if TYPE_CHECKING:
@@ -27,22 +28,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _OPEN: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-
-_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    name: types
-    for names, types in (
-        ("id session position version events weight recorded_at op branch number size head", (int,)),
-        ("encrypted pending first last", (int,)),
-        ("parent parent_version origin origin_commit origin_round origin_named", (int, type(None))),
-        ("round source source_version deleted", (int, type(None))),
-        ("user_id session_id name kind", (str,)),
-        ("tag actor reason commit_id", (str, type(None))),
-        ("path hash chain digest data", (bytes,)),
-        ("metadata value salt", (bytes, type(None))),
-    )
-    for name in names.split()
-}
-"""What a column may hold. SQLite minds it when it writes, but not when it reads a page of another table."""
 
 _SAFE: Final = (
     (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
@@ -102,8 +87,7 @@ class Connection:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db: apsw.Connection | None = None
-        self._columns: dict[str, list[str]] = {}
-        self._shapes: set[tuple[str, tuple[type, ...]]] = set()
+        self._columns = Columns(path)
         if not self.in_memory:
             check_openable(path, read_only=read_only)
         try:
@@ -182,13 +166,13 @@ class Connection:
         with self._lock:
             try:
                 cursor = db.execute(statement, values)
-                if statement not in self._columns:
-                    self._learn(statement, cursor)
+                if statement not in self._columns.names:
+                    self._columns.learn(statement, cursor)
                 rows = cursor.fetchall()
             except (apsw.Error, UnicodeDecodeError, OverflowError, RecursionError) as error:
                 self._fail(error)
             if rows:
-                self._check(statement, rows)
+                self._columns.check(statement, rows)
             return rows
 
     def one(self, statement: str, values: Sequence[Any] = ()) -> Any | None:
@@ -197,15 +181,13 @@ class Connection:
         with self._lock:
             try:
                 cursor = db.execute(statement, values)
-                if statement not in self._columns:
-                    self._learn(statement, cursor)
+                if statement not in self._columns.names:
+                    self._columns.learn(statement, cursor)
                 row = cursor.fetchone()
             except (apsw.Error, UnicodeDecodeError, OverflowError) as error:
                 self._fail(error)
             if row is not None:
-                shape = tuple(map(type, row))
-                if (statement, shape) not in self._shapes:
-                    self._check_shape(statement, shape)
+                self._columns.check_one(statement, row)
             return row
 
     def stamp(self) -> int | None:
@@ -232,26 +214,6 @@ class Connection:
     def exclusive(self) -> contextlib.AbstractContextManager[Any]:
         """Keep the other threads from using the connection while the body runs."""
         return self._lock
-
-    def _learn(self, statement: str, cursor: apsw.Cursor) -> None:
-        """Remember what the columns of a statement are called, which can be told only while it has rows."""
-        try:
-            self._columns[statement] = [column[0] for column in cursor.getdescription()]
-        except apsw.ExecutionCompleteError:
-            if "SELECT" not in statement:  # it never has any
-                self._columns[statement] = []
-
-    def _check(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Refuse rows with something in them that their columns can't hold."""
-        for shape in {tuple(map(type, row)) for row in rows}:
-            if (statement, shape) not in self._shapes:
-                self._check_shape(statement, shape)
-
-    def _check_shape(self, statement: str, shape: tuple[type, ...]) -> None:
-        for name, kind in zip(self._columns[statement], shape, strict=False):
-            if kind not in _TYPES.get(name, (kind,)):
-                raise CorruptJournalError(f"{self.path}: a damaged row has {kind.__name__} for {name}")
-        self._shapes.add((statement, shape))
 
     def many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `statement` once for each of `rows`."""
