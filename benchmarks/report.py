@@ -94,8 +94,12 @@ def _intro(results: Results) -> Iterator[str]:
     yield ""
     option = " --quick" if results["quick"] else ""
     yield f"To repeat it: `python -m benchmarks{option} --seed {results['seed']}`. It took"
-    yield f"{results['seconds'] / 60:.0f} minutes here; all figures are in [{RESULTS}]({RESULTS})."
+    yield f"{_long(results['seconds'])} here; all figures are in [{RESULTS}]({RESULTS})."
     yield ""
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 300 else f"{seconds / 60:.0f} minutes"
 
 
 def _targets(targets: list[Row]) -> Iterator[str]:
