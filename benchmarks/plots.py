@@ -119,10 +119,12 @@ def _lines(results: Results, axes: Axes, series: dict[str, tuple[list[float], li
     style = _style(results)
     for name, (xs, ys) in series.items():
         kind = results["contestants"][name]["kind"]
-        line: dict[str, Any] = {"ours": {"linewidth": 2.5, "zorder": 3}, "floor": {"linestyle": "--"}}.get(
-            kind, {}
-        )
-        axes.plot(xs, ys, **{"marker": "o", "markersize": 3, "linewidth": 1.2} | line | style[name])
+        looks: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.2, **style[name]}
+        if kind == "ours":
+            looks |= {"linewidth": 2.5, "zorder": 3}
+        elif kind == "floor":
+            looks["linestyle"] = "--"
+        axes.plot(xs, ys, **looks)
     _logarithmic(axes, "xy")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
