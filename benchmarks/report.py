@@ -200,14 +200,21 @@ def _endings(results: Results, table: Row) -> Iterator[str]:
             reasons.setdefault(f"not here: {row['unsupported']}", []).append(who)
     for reason, names in reasons.items():
         yield f"- {'; '.join(names)}: {reason.rstrip('.')}."
+    stopped = [
+        title(results, name)
+        for name, row in table["rows"].items()
+        if row["over"] and row.get("n", table["count"]) < table["count"]
+    ]
+    if stopped:
+        yield f"- Stopped, as the time or the room for it was over: {'; '.join(stopped)}."
     shorter = [
         f"{title(results, name)} ({row['after']:,})"
         for name, row in table["rows"].items()
         if "after" in row and "p50" in row and row["after"] != _most(table)
     ]
     if shorter:
-        yield f"- Of a session with fewer turns, as the time for making it was over: {'; '.join(shorter)}."
-    if reasons or shorter:
+        yield f"- Of a session with fewer turns, as making it was stopped: {'; '.join(shorter)}."
+    if reasons or stopped or shorter:
         yield ""
 
 
