@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.contestant import Answer
     from benchmarks.runner import Field
 
+ROOM = 4_000_000_000
 ENDINGS = ("unsupported", "failed", "wrong")
 """Why a contestant may have no figures, or none that count."""
 
@@ -29,7 +30,7 @@ class Tally:
     ending: dict[str, str] = field(default_factory=dict)
     """Empty, or one of `ENDINGS` with the reason."""
     over: bool = False
-    """Whether its time was over."""
+    """Whether its time was over, or its room full."""
     spent: float = 0.0
     """Seconds that were timed so far."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -159,6 +160,7 @@ class Contest:
 
     Attributes:
         fdatasync: what the disk took for one, measured after each step.
+        room: bytes that a peer's files may grow to; then it stops where it is.
     """
 
     def __init__(
@@ -169,6 +171,7 @@ class Contest:
         self._names = [e.name for e in field.entrants if only is None or e.name in set(only)]
         self._broken: dict[str, Answer] = {}
         self.fdatasync: list[float] = []
+        self.room = ROOM
 
     def __enter__(self) -> Self:
         self.field.revive()
@@ -221,7 +224,8 @@ class Contest:
         answer = step.take(self, name, tally)
         tally.note(answer, step.share)
         # Ours and its floors are what the others are compared with, as far as they come.
-        tally.over = tally.spent > budget and self.field.kind(name) == "peer"
+        if self.field.kind(name) == "peer":
+            tally.over = tally.spent > budget or folder_bytes(self.folder / name) > self.room
         if "failed" in answer:
             self._broken[name] = answer
 

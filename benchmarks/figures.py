@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import statistics
@@ -54,8 +55,12 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float | None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Sum the sizes of all files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Sum the sizes of all files in a folder, which another process may have open."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # a journal that went meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def rounded(value: Any, digits: int = 6) -> Any:

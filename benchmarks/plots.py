@@ -118,11 +118,26 @@ def _good(table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
 def _lines(results: Results, axes: Axes, series: dict[str, tuple[list[float], list[float]]]) -> None:
     style = _style(results)
     for name, (xs, ys) in series.items():
-        floor = results["contestants"][name]["kind"] == "floor"
-        axes.plot(xs, ys, marker="o", markersize=3, linestyle="--" if floor else "-", **style[name])
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+        kind = results["contestants"][name]["kind"]
+        looks: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.2, **style[name]}
+        if kind == "ours":
+            looks |= {"linewidth": 2.5, "zorder": 3}
+        elif kind == "floor":
+            looks["linestyle"] = "--"
+        axes.plot(xs, ys, **looks)
+    _logarithmic(axes, "xy")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+
+
+def _logarithmic(axes: Axes, which: str) -> None:
+    """Make axes logarithmic, with plain numbers at the powers of ten alone."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for name in which:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _growth(results: Results, table: Table, title: str) -> Figure:
@@ -167,7 +182,7 @@ def _tails(results: Results, table: Table, title: str) -> Figure:
         for value, marker in zip(values, "o|dx", strict=True):
             axes.plot(value, place, marker=marker, color=style[name]["color"], markersize=6)
     axes.set_yticks(range(len(rows)), [style[name]["label"] for name, _ in rows])
-    axes.set_xscale("log")
+    _logarithmic(axes, "x")
     axes.set(xlabel="ms; dot p50, bar p90, diamond p99, cross max", title=title)
     return figure
 
@@ -177,11 +192,14 @@ def _bars(results: Results, tables: list[Table]) -> Figure:
     figure = _figure(2.2 * len(tables) + 2, 1.2 + 0.28 * len(names))
     style = _style(results)
     places = {name: place for place, name in enumerate(reversed(names))}
-    all_axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    all_axes = figure.subplots(1, len(tables), sharex=True, sharey=True, squeeze=False)[0]
     for axes, table in zip(all_axes, tables, strict=True):
+        most = max(row.get("after", 0) for row in table["rows"].values())
         for name, row in _good(table):
+            if row.get("after", 0) < most:
+                continue  # of a shorter session
             axes.barh(places[name], row["p50"] * 1e3, color=style[name]["color"])
-        axes.set_xscale("log")
+        _logarithmic(axes, "x")
         axes.set(title=table["name"], xlabel="ms")
         axes.set_yticks(range(len(names)), [style[name]["label"] for name in reversed(names)])
     return figure

@@ -94,8 +94,12 @@ def _intro(results: Results) -> Iterator[str]:
     yield ""
     option = " --quick" if results["quick"] else ""
     yield f"To repeat it: `python -m benchmarks{option} --seed {results['seed']}`. It took"
-    yield f"{results['seconds'] / 60:.0f} minutes here; all figures are in [{RESULTS}]({RESULTS})."
+    yield f"{_long(results['seconds'])} here; all figures are in [{RESULTS}]({RESULTS})."
     yield ""
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 300 else f"{seconds / 60:.0f} minutes"
 
 
 def _targets(targets: list[Row]) -> Iterator[str]:
@@ -196,14 +200,21 @@ def _endings(results: Results, table: Row) -> Iterator[str]:
             reasons.setdefault(f"not here: {row['unsupported']}", []).append(who)
     for reason, names in reasons.items():
         yield f"- {'; '.join(names)}: {reason.rstrip('.')}."
+    stopped = [
+        title(results, name)
+        for name, row in table["rows"].items()
+        if row["over"] and row.get("n", table["count"]) < table["count"]
+    ]
+    if stopped:
+        yield f"- Stopped, as the time or the room for it was over: {'; '.join(stopped)}."
     shorter = [
         f"{title(results, name)} ({row['after']:,})"
         for name, row in table["rows"].items()
         if "after" in row and "p50" in row and row["after"] != _most(table)
     ]
     if shorter:
-        yield f"- Of a session with fewer turns, as the time for making it was over: {'; '.join(shorter)}."
-    if reasons or shorter:
+        yield f"- Of a session with fewer turns, as making it was stopped: {'; '.join(shorter)}."
+    if reasons or stopped or shorter:
         yield ""
 
 

@@ -144,15 +144,14 @@ def measured(quick: bool, folder: Path, tell: Tell) -> list[dict[str, Any]]:  # 
 
 
 def faults(results: dict[str, Any]) -> list[str]:
-    """Tell who gave wrong answers or failed, a line each."""
-    lines = [
-        f"{name}: {about['failed']}" for name, about in results["contestants"].items() if "failed" in about
-    ]
+    """Tell who gave wrong answers or failed, a line each; who never started, once."""
+    never = {name: about["failed"] for name, about in results["contestants"].items() if "failed" in about}
+    lines = [f"{name}: {why}" for name, why in never.items()]
     for table in results["tables"]:
         for name, row in table["rows"].items():
             lines += [
                 f"{table['name']}, {name}: {ending}: {row[ending]}"
                 for ending in ("wrong", "failed")
-                if ending in row
+                if ending in row and name not in never
             ]
     return lines

@@ -174,6 +174,15 @@ def test_a_slow_one_stops_when_its_time_is_over_and_is_compared_over_its_own_ste
     assert rows["ours"]["n"] == 8
 
 
+def test_one_that_fills_the_disk_stops_when_its_room_is_full(tmp_path: Path) -> None:
+    with contest(tmp_path, entrant("Honest", "bulky")) as opened:
+        opened.room = 3
+        tallies = opened.phase([*two_by_two()[:2], Weigh("s"), *two_by_two()[2:]])
+    assert tallies["bulky"].over
+    assert len(tallies["bulky"].seconds) == 4
+    assert len(tallies["ours"].seconds) == 8
+
+
 def test_reading_catches_wrong_pasts_and_does_not_compare_sessions_of_other_lengths(tmp_path: Path) -> None:
     sizes = Tiny.sizes
     with Field([OURS, entrant("Quick"), entrant("Blind"), entrant("Slow")], tmp_path, PATIENCE) as field:

@@ -85,7 +85,8 @@ def test_who_was_wrong_or_failed_has_no_figures_but_the_reason(
     assert "- Swift: not here: it forgets." in latest
     assert "rows alone" not in latest
     cold = section(text, "### Opening and the latest state")
-    assert "- Of a session with fewer turns, as the time for making it was over: Heavy (40)." in cold
+    assert "- Of a session with fewer turns, as making it was stopped: Heavy (40)." in cold
+    assert "- Stopped, as the time or the room for it was over: Heavy.\n" in growing
     assert "| gone | | | **did not start**: the environment of gone could not be made: no network |" in text
 
 
