@@ -109,6 +109,24 @@ def test_lists_that_begin_late_tell_nothing_of_what_was_before(listed: bytes, tm
     assert any(row["path"] == b"\xa1x" for row in rows(path, "postings"))
 
 
+def test_lists_that_tell_of_what_is_yet_to_come_are_made_anew(listed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(listed)
+    damaged(path, "UPDATE postings SET last = last + 200 WHERE path = x''")
+    with sizes(32), StateStore(path, durability="normal") as store:
+        session = store.session("alice")
+        assert not store.verify().ok
+        for turn in range(150):
+            session.update(lambda state, n=turn: state.update(n=n) if n % 5 else state.update(x=n))  # type: ignore[misc]
+        with scanning():
+            expected = told(session, "x")
+        assert told(session, "x") == expected
+        assert store.verify().ok
+        now = store._journal.postings.listed(session._writer.branch())
+        assert now is not None
+        assert 0 <= session.version - now.upto < 32
+
+
 def test_a_damaged_page_of_lists_fails_one_commit_and_the_next_do_without(
     listed: bytes, tmp_path: Path
 ) -> None:
