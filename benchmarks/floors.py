@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -39,16 +40,18 @@ class RawJournal:
     """Bare apsw on the journal's own schema, with the journal's own settings.
 
     Args:
-        path: a new file.
+        path: a new file, or one that this class made.
         synchronous: `FULL` or `NORMAL`.
     """
 
     def __init__(self, path: Path, synchronous: str) -> None:
+        new = not path.exists()
         self._db = apsw.Connection(str(path))
-        self._db.pragma("page_size", 4096)
-        self._db.pragma("auto_vacuum", "INCREMENTAL")
-        for script in migrations():
-            self._db.execute(script)
+        if new:
+            self._db.pragma("page_size", 4096)
+            self._db.pragma("auto_vacuum", "INCREMENTAL")
+            for script in migrations():
+                self._db.execute(script)
         self._db.pragma("journal_mode", "wal")
         self._db.pragma("synchronous", synchronous)
 
@@ -67,20 +70,37 @@ class RawJournal:
         self._db.close()
 
 
-class Tap:
-    """Reads the rows that a store's commits wrote, so that they can be written again without it."""
+def merged(commits: list[Rows]) -> Rows:
+    """Give the rows of several commits as those of one transaction."""
+    tables: Rows = defaultdict(list)
+    for commit in commits:
+        for table, rows in commit.items():
+            tables[table] += rows
+    return {name: tables[name] for name in ("sessions", "branches", "events", "commits") if name in tables}
 
-    def __init__(self, path: Path) -> None:
+
+class Tap:
+    """Reads the rows that a store's commits wrote, so that they can be written again without it.
+
+    Args:
+        path: the store's file.
+        position: of the last commit that is not news.
+
+    Attributes:
+        position: of the last commit that was given.
+    """
+
+    def __init__(self, path: Path, position: int = 0) -> None:
         self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        self._position = 0
+        self.position = position
 
     def news(self) -> list[Rows]:
         """Give the rows, by table, of each commit since the last time."""
         columns = ", ".join(Commit._fields)
         statement = f"SELECT {columns} FROM commits WHERE position > ? ORDER BY position"  # noqa: S608 - our names
-        commits = list(map(Commit._make, self._all(statement, self._position)))
+        commits = list(map(Commit._make, self._all(statement, self.position)))
         if commits:
-            self._position = commits[-1].position
+            self.position = commits[-1].position
         return list(map(self._rows, commits))
 
     def last(self) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from eventstate.checks import check_round, check_text
 from eventstate.journal.records import Draft, Event
@@ -72,3 +72,7 @@ class CommitOptions:
             commit_id=self.commit_id,
             metadata=journal.codec.encode_stored(self.metadata, ("metadata",)) if self.metadata else None,
         )
+
+
+NO_OPTIONS: Final = CommitOptions()
+"""Nothing but what is so by default."""

@@ -65,7 +65,8 @@ class Line:
             if self.opened.head is None:  # the session comes into being with the one before
                 return None
             if not self.has_tried(self._last):
-                writer.journal.bring(self.opened.head, self._last)
+                writer.journal.bring(self.opened.head, self._last, self.opened.accept)
+            self.opened.accept = None
             self.opened.latest = self.opened.state
             self.opened.highest = self._named(self._last, self.opened.highest)
             self.opened.version += len(self._last.events)
@@ -223,6 +224,7 @@ class Attempt(Job):
         if opened.version < self._seen and writer.journal.branches.epoch() == self._epoch:
             raise CorruptJournalError(f"{writer.title}: was at version {self._seen}, is at {opened.version}")
         writer.expect(opened, options)
+        opened.accept = None  # of edits that were made before
         edits = self._make(opened)
         if options.if_changed and not writer.changes(opened, edits):
             named = writer.named(options, opened)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from eventstate.errors import CorruptJournalError
 from eventstate.journal.append import moment
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from eventstate.journal.records import Commit as CommitRow
 
 Values = tuple[Any, Any]
+
+_AHEAD: Final = 256  # commits that are read at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,22 +284,27 @@ class _AttributeFold:
 
 
 class _Commits:
-    """Finds the commits of events that are asked for in order: by search, then page by page from there.
+    """Finds the commits of events that are asked for in order: by search, or among the next ones.
 
-    Their actor and reason are in the clear.
+    How many of those are read goes by how often that helped. Their actor and reason are in the clear.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._branches = journal.branches
         self._page: list[CommitRow] = []  # of one branch, the one that was found last coming first
+        self._ahead = 1
+        self._last: CommitRow | None = None  # of that branch
 
     def of(self, owner: Branch, seq: int) -> CommitRow:
         if not self._advance(owner, seq):
-            found = self._branches.commit_of(Point(owner, seq))
+            if self._last is None or self._last.branch != owner.id or seq > self._last.version:
+                self._last = self._branches.head(owner)
+            near = self._page[-1] if self._page else None
+            found = self._branches.commit_of(Point(owner, seq), near, self._last)
             if found is None:
                 raise CorruptJournalError(f"event {seq} of branch {owner.id} belongs to no commit")
-            self._page = [found]
+            self._page, self._ahead = [found], 1
         commit = self._page[0]
         if owner.sealed is not None and commit.metadata is not None:
             told = self._journal.told(owner, commit)
@@ -313,10 +321,14 @@ class _Commits:
         ):
             return False
         if seq > self._page[-1].version:
-            self._page = self._branches.commits_from(self._page[-1])
-        while self._page and seq > self._page[0].version:
-            self._page.pop(0)
-        return bool(self._page) and seq > self._page[0].version - self._page[0].events
+            following = self._branches.commits_after(self._page[-1], self._ahead)
+            self._ahead = min(2 * self._ahead, _AHEAD)
+            self._page = following or self._page
+        at = bisect.bisect_left(self._page, seq, key=lambda commit: commit.version)
+        if at == len(self._page):
+            return False
+        del self._page[:at]
+        return seq > self._page[0].version - self._page[0].events
 
 
 def leaves(state: dict[Any, Any]) -> Iterator[tuple[Path, bool]]:

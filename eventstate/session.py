@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from eventstate.checks import check_on_error, check_state, check_text
-from eventstate.commits import CommitKeywords, CommitOptions
-from eventstate.editing import editing
-from eventstate.errors import AttributeNotFoundError, EventStateError, InvalidStateError, RoundNotFoundError
+from eventstate.commits import NO_OPTIONS, CommitKeywords, CommitOptions
+from eventstate.editing import LiveRound, editing
+from eventstate.errors import AttributeNotFoundError, InvalidStateError, RoundNotFoundError
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
 from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
 from eventstate.retention import Retention
-from eventstate.values.delta import MISSING, Edit, diff, look
+from eventstate.values.delta import MISSING, Differ, Edit, Place, diff, look
 from eventstate.values.paths import Path, as_path, show
 
 if TYPE_CHECKING:
@@ -47,10 +48,9 @@ class Session(Retention):
             "save", CommitOptions(**options), lambda opened: diff(opened.state, plain, self._journal.codec)
         )
 
-    @contextlib.contextmanager
     def round(
         self, *, on_error: Literal["discard", "keep"] = "discard", **options: Unpack[CommitKeywords]
-    ) -> Iterator[Any]:
+    ) -> LiveRound:
         """Edit the latest state live; the changes are committed as one round when the body ends.
 
         An exception in the body discards them, and is raised again.
@@ -64,23 +64,8 @@ class Session(Retention):
             ConflictError: the branch moved while the body ran; nothing was written.
         """
         check_on_error(on_error)
-        checked = CommitOptions(**options)
-        opened = self._writer.open()
-        try:
-            self._writer.expect(opened, checked)
-            with editing(opened, self._journal.codec, self._model) as live:
-                try:
-                    yield live.root
-                except BaseException as error:
-                    if on_error == "keep":
-                        try:
-                            self._writer.finish("interrupted", checked, opened, live.edits())
-                        except EventStateError as failure:  # a cancellation has to go on as one
-                            error.add_note(f"what was done could not be kept: {failure}")
-                    raise
-                self._writer.finish("round", checked, opened, live.edits())
-        finally:
-            self._writer.close(opened)
+        checked = CommitOptions(**options) if options else NO_OPTIONS
+        return LiveRound(self._writer, self._model, checked, keep=on_error == "keep")
 
     def update(self, change: Callable[[Any], object], **options: Unpack[CommitKeywords]) -> Round:
         """Edit the latest state live with `change`, as one round, again on each conflict.
@@ -134,7 +119,10 @@ class Session(Retention):
         )
 
         def edits(opened: Opened) -> list[Edit]:
-            codec, target = self._journal.codec, self._plain(at)
+            codec = self._journal.codec
+            if chosen is not None and (found := self._changed_back(opened, at, chosen)) is not None:
+                return found
+            target = self._plain(at)
             if target is None:
                 raise RoundNotFoundError(f"{self!r}: no round to go back to")
             if chosen is None:
@@ -147,6 +135,26 @@ class Session(Retention):
             return diff(opened.state, self._accepted(state), codec)
 
         return self._writer.commit("rollback", CommitOptions(**options), edits)
+
+    def _changed_back(self, opened: Opened, at: At, paths: list[Path]) -> list[Edit] | None:
+        """Give what leads attributes back, if that can be told without the states they stand in.
+
+        It can't if one of them comes or goes, as the order of keys then matters, or stands in another.
+        """
+        branch = self._writer.branch()
+        inside = any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
+        if self._model is not None or opened.latest is not opened.state or inside:
+            return None
+        codec, reader = self._journal.codec, self._journal.reader
+        differ = Differ(codec, [])
+        point = self._writer.timeline(branch).resolve(at)
+        values = self._steady(lambda _: [reader.value(point, path) for path in paths])
+        for path, then in zip(paths, values, strict=True):
+            now = look(opened.state, path)
+            if now is MISSING or then is MISSING:
+                return None
+            differ.at_key(Place(path[:-1]), path[-1], now, then)
+        return differ.out
 
     def undo(self, **options: Unpack[CommitKeywords]) -> Round:
         """Take the last round back, as a new round; undoing that brings it back.

@@ -295,12 +295,10 @@ class StateStore:
 
         `verify(seal=...)` then proves that no commit up to this one was rewritten, or cut off.
         """
-        from eventstate.journal.chain import EMPTY_CHAIN
         from eventstate.verify.seal import Seal
 
-        row = self._journal.connection.one(sql.LAST_COMMIT)
-        position, _, chain = (0, 0, EMPTY_CHAIN) if row is None else row
-        return Seal(position, chain.hex())
+        last = self._journal.branches.last_of_all()
+        return Seal(last.position, last.chain.hex())
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the store, as of now, into a new file.
@@ -334,11 +332,13 @@ class StateStore:
             return self._journal.reader.commit_events(row)
 
     def drop_snapshots(self) -> None:
-        """Drop all snapshots; they are derived, and made again as sessions go on."""
+        """Drop all snapshots and lists of events; they are derived, and made again as sessions go on."""
         self._journal.drop_snapshots()
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> Rebuilt:
-        """Make anew what is derived: indexes, tags, deletions and snapshots; commits and events stay.
+        """Make anew what is derived: indexes, tags, deletions, snapshots and lists of events.
+
+        Commits and events stay.
 
         Args:
             progress: called with the number of branches looked at and of all branches.

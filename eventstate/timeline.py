@@ -145,9 +145,9 @@ class Timeline:
         for commit in self._branches.rounds(self.view, max(start or 0, 0), last, reverse=reverse):
             yield self._describe(commit, tags), commit
 
-    def describe(self, commit: Commit, *, fresh: bool = False) -> Round:
-        """Give the round that `commit` names; a `fresh` commit with events has no tags yet."""
-        return self._describe(commit, {} if fresh else self._tags())
+    def describe(self, commit: Commit) -> Round:
+        """Give the round that `commit` names."""
+        return self._describe(commit, self._tags())
 
     def _tags(self) -> dict[tuple[int, int], list[str]]:
         tags: dict[tuple[int, int], list[str]] = {}
@@ -158,20 +158,25 @@ class Timeline:
 
     def _describe(self, commit: Commit, tags: dict[tuple[int, int], list[str]]) -> Round:
         owner, version = self._branches.owner(self._branches.point(commit))
-        if commit.round is None:
-            raise RoundNotFoundError(f"{self._title}: commit {commit.position} names no round")
-        branch = self._branches.get(commit.branch)
-        told = self._journal.told(branch, commit)
-        return Round(
-            id=commit.round,
-            version=commit.version,
-            recorded_at=moment(commit.recorded_at),
-            kind=commit.kind,
-            actor=told.actor,
-            reason=told.reason,
-            tags=tuple(tags.get((owner.id, version), ())),
-            metadata=self._journal.metadata(told),
-            hash=commit.hash.hex(),
-            branch=branch.name,
-            position=commit.position,
-        )
+        names = tuple(tags.get((owner.id, version), ()))
+        return described(self._journal, self._branches.get(commit.branch), commit, names)
+
+
+def described(journal: Journal, branch: Branch, commit: Commit, tags: tuple[str, ...]) -> Round:
+    """Give the round that a commit of a branch names, and that has these tags."""
+    if commit.round is None:
+        raise RoundNotFoundError(f"branch {branch.name!r}: commit {commit.position} names no round")
+    told = journal.told(branch, commit)
+    return Round(
+        id=commit.round,
+        version=commit.version,
+        recorded_at=moment(commit.recorded_at),
+        kind=commit.kind,
+        actor=told.actor,
+        reason=told.reason,
+        tags=tags,
+        metadata=journal.metadata(told),
+        hash=commit.hash.hex(),
+        branch=branch.name,
+        position=commit.position,
+    )

@@ -14,11 +14,11 @@ from eventstate.errors import (
     RoundNotFoundError,
     SessionDeletedError,
 )
-from eventstate.group import Attempt, Finish, Noting, commit_all
+from eventstate.group import Attempt, Noting, commit_all
 from eventstate.journal.append import MAIN, Appended, Request
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import Branch, Commit, Draft, Event
-from eventstate.timeline import Timeline
+from eventstate.timeline import Timeline, described
 from eventstate.values.delta import Edit, Op, apply, copied, diff
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from eventstate.commits import CommitOptions
     from eventstate.history import Round
-    from eventstate.journal.branches import Tip
     from eventstate.journal.heads import Head
     from eventstate.journal.journal import Journal
+    from eventstate.journal.newest import Tip
 
 REACHING: Final = frozenset({"merge", "rollback", "undo"})
 """Kinds whose events are made of what stands at other points, too."""
@@ -50,6 +50,8 @@ class Opened:
     source: Point | None = None
     """For a merge: what is merged."""
     deleted: bool = False
+    accept: Callable[[], None] | None = None
+    """Brings `state` to where the last edits that were made of it lead, once these are drafted."""
 
 
 class Writer:
@@ -75,10 +77,11 @@ class Writer:
             KeyNotFoundError: the session is encrypted, and there is no key.
             EncryptionError: there is a key, and the session is not encrypted.
         """
-        branch = self.locate_branch()
-        if branch is not None:  # asked each time, as keys may be destroyed
+        branch, cipher = self._branch or self.locate_branch(), self.journal.cipher
+        if branch is not None and (cipher.keys is not None or branch.sealed is not None):
+            # Asked each time, as keys may be destroyed.
             user_id, session_id, _ = self.names
-            self.journal.cipher.check(user_id, session_id, encrypted=branch.sealed is not None)
+            cipher.check(user_id, session_id, encrypted=branch.sealed is not None)
         return branch
 
     def locate_branch(self) -> Branch | None:
@@ -223,10 +226,8 @@ class Writer:
             named = self.named(options, opened)
             if named is not None:
                 return named
-        job = Finish(self, opened, self.draft(kind, options, opened, edits))
-        commit_all(self.journal, [job])
-        made: Round = job.outcome()
-        return made
+        draft = self.draft(kind, options, opened, edits)
+        return self.settle(opened, draft, self.append(draft))
 
     def draft(self, kind: str, options: CommitOptions, opened: Opened, edits: list[Edit]) -> Draft:
         """Give the commit that brings `edits` to the opened state; they are encoded at once."""
@@ -234,7 +235,7 @@ class Writer:
             # The latest round comes to name another state, or the branch has another one in its past,
             # and no event says so: the version has to.
             edits = [Edit((), Op.ORDER, list(opened.state))]
-        events = tuple(self.journal.events.encode(edit) for edit in edits)
+        events = tuple(map(self.journal.events.encode, edits))
         draft = options.draft(self.journal, kind, events, opened.version)
         if kind in REACHING and opened.head is not None:
             draft = draft._replace(epoch=opened.head.epoch)
@@ -255,13 +256,16 @@ class Writer:
             self.journal.begin_head(appended, draft)
         elif appended.fresh and opened.head is not None:
             head, opened.head = opened.head, None
-            self.journal.advance_head(head, appended, draft, folded=folded)
+            if not folded:
+                self.journal.bring(head, draft, opened.accept)
+            self.journal.advance_head(head, appended)
         return self.told(draft, appended)
 
     def told(self, draft: Draft, appended: Appended) -> Round:
         """Tell the round that a commit named."""
-        fresh = appended.fresh and bool(draft.events)
-        return self.timeline(appended.branch).describe(appended.commit, fresh=fresh)
+        if appended.fresh and draft.events:  # nobody can have given it a tag
+            return described(self.journal, appended.branch, appended.commit, ())
+        return self.timeline(appended.branch).describe(appended.commit)
 
     def named(self, options: CommitOptions, opened: Opened) -> Round | None:
         """Tell the round that stands for a commit without changes; `None` if nothing was written yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 import pytest
@@ -18,6 +18,7 @@ from eventstate import (
     StoreClosedError,
 )
 from eventstate.testing import FaultyDisk
+from tests.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,24 +141,6 @@ def test_a_saved_state_that_did_not_change_writes_nothing_when_asked_so(
         disk.forget()
         session.save(session.state(), if_changed=True)
         assert {seen.kind for seen in disk.log} <= {"read"}
-
-
-def statements(store: StateStore, action: Callable[[], object]) -> list[str]:
-    """Give the statements that SQLite runs for `action`."""
-    seen: list[str] = []
-    connection = store._journal.connection._db
-    assert connection is not None
-
-    def trace(_: Any, statement: str, __: Any) -> bool:
-        seen.append(statement)
-        return True
-
-    connection.exec_trace = trace
-    try:
-        action()
-    finally:
-        connection.exec_trace = None
-    return seen
 
 
 def test_a_live_turn_runs_the_same_few_statements_however_long_the_session_is(tmp_path: Path) -> None:

@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 
 from eventstate import NewerFormatError, ReadOnlyError, RoundNotFoundError, StateStore
+from eventstate.journal import postings
 from eventstate.journal.schema import migrations
 from tests.stores import NOON, ids, packed
 
 pytestmark = pytest.mark.proves("migration")
 
 FORMAT_1 = Path(__file__).parent / "files" / "format-1.db"
+FORMAT_2 = Path(__file__).parent / "files" / "format-2.db"
 LIST = [1, (2, {3}), 4]
 SEAL = "21:c1b1d65db6570317654c66e5e8213c82852be612264aaf496031d69cfa739029"
+SEAL_2 = "60:944b8a71133c19dfa8778066a732d375d14157ef1c7b9034443c229191763ec3"
 OPEN = """
 import sys, time
 from eventstate import StateStore
@@ -153,3 +156,39 @@ def test_everything_that_is_new_works_on_it(path: Path) -> None:
         session.save({"n": 3})
         report = store.verify(seal=SEAL)
         assert report.ok, str(report)
+
+
+def test_a_file_of_format_2_opens_and_gets_lists_of_its_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(FORMAT_2, tmp_path / "agent.db"))
+    assert version(path) == 2
+    with pytest.raises(ReadOnlyError, match="format 2 has to be migrated"):
+        StateStore(path, read_only=True)
+    with StateStore(path) as store:
+        session = store.session("alice", "trip")
+        last = {"n": 39, "list": LIST, "counts": {f"c{i}": 390 + i for i in range(10)}}
+        assert packed(session.state()) == packed(last)
+        assert store.session("alice", "trip", "other").state() == {"n": 2, "list": []}
+        assert (ids(store.session("eve")), store.session("bob").state()) == ([5, 6], None)
+        scanned = [[c.seq for c in session.history(what)] for what in ("n", ("counts", "c3"), "card")]
+        assert list(map(len, scanned)) == [42, 40, 0]
+        assert store._journal.postings.listed(session._writer.branch()) is None
+        report = store.verify(seal=SEAL_2)
+        assert report.ok, str(report)
+        assert (report.sessions, report.commits, report.events, report.erased, report.pruned) == (
+            3,
+            55,
+            448,
+            4,
+            5,
+        )
+
+        monkeypatch.setattr(postings, "STEP", 64)
+        assert not store.rebuild().changed
+        listed = store._journal.postings.listed(session._writer.branch())
+        assert listed is not None
+        assert listed.upto == session.version
+        assert [[c.seq for c in session.history(what)] for what in ("n", ("counts", "c3"), "card")] == scanned
+        assert store.verify(seal=SEAL_2).ok
+    assert version(path) == len(migrations())

@@ -201,11 +201,11 @@ class StateStore:
         return database
 
     async def drop_snapshots(self) -> None:
-        """Drop all snapshots; they are derived."""
+        """Drop all snapshots and lists of events; they are derived."""
         await self._call(self.plain.drop_snapshots)
 
     async def rebuild(self, progress: Callable[[int, int], None] | None = None) -> Rebuilt:
-        """Make anew what is derived: indexes, tags, deletions and snapshots."""
+        """Make anew what is derived: indexes, tags, deletions, snapshots and lists of events."""
         return await self._call(partial(self.plain.rebuild, progress))
 
     async def scrub(self) -> bool:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def repair(ctx: click.Context, file: str, new: str | None, out: Output) -> None:
     """Make anew what is derived, or save the rest.
 
-    Without NEW, indexes, tags and snapshots of FILE are made again from what was recorded, which is not
-    touched. With NEW, all that can be proven of a damaged FILE goes into that file, and FILE stays as it
+    Without NEW, indexes, tags, snapshots and lists of events are made again from what was recorded, which is
+    not touched. With NEW, all that can be proven of a damaged FILE goes into that file, and FILE stays as it
     is: what comes after damage is lost on its branch, other sessions stay whole. What is lost is told, and
     the exit status is then 1.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -18,21 +17,26 @@ from eventstate.errors import (
 )
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
-from eventstate.journal.branches import MAX_ROUND, Branches, Tip, View
+from eventstate.journal.branches import MAX_ROUND, View
 from eventstate.journal.cipher import Context, Told
 from eventstate.journal.connection import TransactionLostError
-from eventstate.journal.events import weight
+from eventstate.journal.events import BARE_WEIGHT
+from eventstate.journal.newest import Frontier
 from eventstate.journal.records import LOW, Branch, Commit, Draft, ForkPoint, row_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from eventstate.journal.branches import Branches
     from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
+    from eventstate.journal.newest import Last, Tip
+    from eventstate.journal.postings import Postings
     from eventstate.journal.snapshots import Snapshots
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MAIN: Final = "main"
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Appended(NamedTuple):
@@ -72,6 +76,7 @@ class Appender:
         connection: Connection,
         branches: Branches,
         snapshots: Snapshots,
+        postings: Postings,
         cipher: Cipher,
         *,
         clock: Callable[[], datetime],
@@ -80,6 +85,7 @@ class Appender:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
+        self._postings = postings
         self._cipher = cipher
         self.clock = clock
         self.entropy = entropy
@@ -121,29 +127,43 @@ class Appender:
             StoreBusyError: another process holds the write lock.
             StorageError: the disk refuses; nothing was written.
         """
-        outcomes: list[Appended | Exception] = []
-        broken: set[tuple[str, str, str]] = set()  # the branches that one was lost of
-        alone = len(requests) == 1
-        with self._connection.write():
-            for request in requests:
-                try:
-                    with contextlib.nullcontext() if alone else self._connection.savepoint():
-                        outcome = self._append(request, lost=request.follows and request[:3] in broken)
-                    outcomes.append(outcome)
-                    if not outcome.fresh:
-                        broken.add(request[:3])
-                except TransactionLostError:
-                    raise
-                except Exception as error:
-                    if alone:
-                        raise
-                    outcomes.append(error)
-                    broken.add(request[:3])
-            written = self._snapshots.write()
-        self._snapshots.written(written)
+        connection = self._connection
+        with connection.exclusive():  # until what is remembered of the newest commits is that of these
+            with connection.write():
+                frontier = Frontier(self._branches, connection.held_stamp())
+                outcomes: list[Appended | Exception]
+                if len(requests) == 1:
+                    outcomes = [self._append(requests[0], frontier)]
+                else:
+                    outcomes = self._append_each(requests, frontier)
+                for outcome in outcomes:
+                    if isinstance(outcome, Appended) and outcome.fresh:
+                        self._postings.follow(outcome.branch, outcome.commit)
+                written = self._snapshots.write() if self._snapshots.pending else []
+            frontier.publish(connection.held_stamp())
+        if written:
+            self._snapshots.written(written)
         return outcomes
 
-    def _append(self, request: Request, *, lost: bool) -> Appended:
+    def _append_each(self, requests: Sequence[Request], frontier: Frontier) -> list[Appended | Exception]:
+        """Append each in a savepoint, so that one that fails takes nothing with it."""
+        outcomes: list[Appended | Exception] = []
+        broken: set[tuple[str, str, str]] = set()  # the branches that one was lost of
+        for request in requests:
+            try:
+                with self._connection.savepoint():
+                    outcome = self._append(request, frontier, lost=request.follows and request[:3] in broken)
+                outcomes.append(outcome)
+                if not outcome.fresh:
+                    broken.add(request[:3])
+            except TransactionLostError:
+                raise
+            except Exception as error:  # noqa: BLE001 - it is that one's outcome
+                outcomes.append(error)
+                broken.add(request[:3])
+        return outcomes
+
+    def _append(self, request: Request, frontier: Frontier, *, lost: bool = False) -> Appended:
         user_id, session_id, branch_name, draft, known, _ = request
         if draft.fork is not None:
             branch, tip = self._fork(branch_name, draft.fork), None
@@ -151,25 +171,35 @@ class Appender:
         else:
             branch = known or self._branch(user_id, session_id, branch_name)
             key = self._key(user_id, session_id, branch)
-            tip = self._branches.tip(branch)
+            tip = frontier.tip(branch)
             if tip is None and known is not None:
                 raise self._branches.gone(branch)
-            if draft.kind != "restore":
-                self._check_alive(tip)
+            if tip is not None and tip.deleted is not None and draft.kind != "restore":
+                raise self._deleted()
             if draft.commit_id is not None:
                 seen = self._branches.find_commit(branch, draft.commit_id)
                 if seen is not None:
                     return Appended(branch, seen, fresh=False, key=key)
-            self._check_base(draft, tip, f"{user_id!r}, {session_id!r}, branch {branch_name!r}", lost=lost)
+            self._check_base(request, tip, lost=lost)
         if draft.source is not None:
             self._check_source(draft)
-        commit = self.add(branch, tip, draft, (user_id, session_id))
+        commit = self.add(branch, tip, draft, (user_id, session_id), frontier.last)
+        frontier.follow(branch, tip, commit)
         return Appended(branch, commit, fresh=True, key=key)
 
     def _key(self, user_id: str, session_id: str, branch: Branch) -> str | None:
+        if branch.sealed is None and self._cipher.keys is None:
+            return None
         return self._cipher.check(user_id, session_id, encrypted=branch.sealed is not None)
 
-    def add(self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]) -> Commit:
+    def add(
+        self,
+        branch: Branch,
+        tip: Tip | None,
+        draft: Draft,
+        names: tuple[str, str],
+        last: Last | None = None,
+    ) -> Commit:
         """Write a commit with its events inside the caller's transaction.
 
         Args:
@@ -177,39 +207,43 @@ class Appender:
             tip: its last commit; `None` if this is the first.
             draft: what to write.
             names: of the session.
+            last: the store's last commit; read if `None`.
         """
-        commit, draft = self._commit(branch, tip, draft, names)
+        if last is None:
+            last = self._branches.last_of_all()
+        commit, draft = self._commit(branch, tip, draft, names, last)
         first = row_id(branch.id, commit.version - commit.events + 1)
-        self._connection.many(sql.ADD_EVENT, ((first + i, *event) for i, event in enumerate(draft.events)))
-        self._connection.all(sql.ADD_COMMIT, commit)
+        events = draft.events
+        if len(events) == 1:
+            self._connection.run(sql.ADD_EVENT, (first, *events[0]))
+        elif events:
+            self._connection.many(sql.ADD_EVENT, [(at, *event) for at, event in enumerate(events, first)])
+        self._connection.run(sql.ADD_COMMIT, commit)
         if draft.tag is not None:
             self._tag(branch, commit, draft.tag)
         if draft.kind in {"delete", "restore"}:
             deleted = commit.id if draft.kind == "delete" else None
-            self._connection.all(sql.SET_DELETED, (deleted, branch.session))
+            self._connection.run(sql.SET_DELETED, (deleted, branch.session))
         return commit
 
-    def _check_alive(self, tip: Tip | None) -> None:
-        if tip is not None and tip.deleted is not None:
-            raise SessionDeletedError(
-                f"{self._connection.path}: the session was deleted; restore it before anything is written"
-            )
+    def _deleted(self) -> SessionDeletedError:
+        return SessionDeletedError(
+            f"{self._connection.path}: the session was deleted; restore it before anything is written"
+        )
 
-    def _check_base(self, draft: Draft, tip: Tip | None, where: str, *, lost: bool) -> None:
-        version = tip.commit.version if tip is not None else 0
+    def _check_base(self, request: Request, tip: Tip | None, *, lost: bool) -> None:
+        draft, version = request.draft, 0 if tip is None else tip.commit.version
         # If what it follows on was lost, its version may be that of another's commit by chance.
-        if draft.base is not None and (lost or draft.base != version):
-            raise ConflictError(
-                f"session {where}: expected version {draft.base}, but it is at {version}",
-                expected=draft.base,
-                actual=version,
+        moved = draft.base is not None and (lost or draft.base != version)
+        if moved or (draft.epoch is not None and tip is not None and draft.epoch != tip.epoch):
+            expected = draft.base if moved else version
+            what = (
+                f"expected version {expected}, but it is at {version}"
+                if moved
+                else "what it was made of may have been removed"
             )
-        if draft.epoch is not None and tip is not None and draft.epoch != tip.epoch:
-            raise ConflictError(
-                f"session {where}: what it was made of may have been removed",
-                expected=version,
-                actual=version,
-            )
+            where = f"session {request.user_id!r}, {request.session_id!r}, branch {request.branch_name!r}"
+            raise ConflictError(f"{where}: {what}", expected=expected or 0, actual=version)
 
     def _check_source(self, draft: Draft) -> None:
         """Raise if what a fork, merge or tag refers to was pruned, perhaps since it was looked up."""
@@ -243,7 +277,8 @@ class Appender:
         tip = self._branches.tip(origin)
         if tip is None:
             raise self._branches.gone(origin)
-        self._check_alive(tip)
+        if tip.deleted is not None:
+            raise self._deleted()
         limit = tip.commit.number
         named = (None, None) if fork.named is None else (fork.named.round, fork.named.id)
         number = self._insert(
@@ -260,46 +295,49 @@ class Appender:
         return int(row[0])
 
     def _commit(
-        self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str]
+        self, branch: Branch, tip: Tip | None, draft: Draft, names: tuple[str, str], last: Last
     ) -> tuple[Commit, Draft]:
         """Give the row of a commit, and the draft as it goes into the file."""
-        head = None if tip is None else tip.commit
-        last = self._connection.one(sql.LAST_COMMIT) or (0, 0, chain.EMPTY_CHAIN)
-        round_number = draft.round
-        if draft.auto_round:
-            highest = head if tip is not None and tip.is_latest else self._branches.latest(View(branch))
-            round_number = 1 if highest is None or highest.round is None else highest.round + 1
-            if round_number > MAX_ROUND:
-                raise InvalidStateError(f"no round comes after {MAX_ROUND}; give round_id")
-        version = (head.version if head is not None else branch.parent_version) + len(draft.events)
-        number = head.number + 1 if head is not None else 1
+        if tip is None:
+            number, version, heavy = 1, branch.parent_version, 0
+            previous = self._branches.beginning(branch, names)
+        else:
+            head = tip.commit
+            number, version, heavy, previous = head.number + 1, head.version, head.weight, head.hash
+        version += len(draft.events)
         if version > LOW or number > LOW:
             raise StorageError(f"{self._connection.path}: branch {branch.name!r} is full: {LOW} versions")
+        round_number = self._next_round(branch, tip) if draft.auto_round else draft.round
         if branch.sealed is not None:
             draft = self._sealed(branch, branch.sealed, draft, version, number)
-        commit = Commit(
-            id=row_id(branch.id, number),
-            position=last[0] + 1,
-            version=version,
-            events=len(draft.events),
-            weight=(head.weight if head is not None else 0) + sum(map(weight, draft.events)),
-            recorded_at=max(microseconds(self.clock()), last[1]),
-            kind=draft.kind,
-            round=round_number,
-            source=draft.source,
-            source_version=draft.source_version,
-            tag=draft.tag,
-            actor=draft.actor,
-            reason=draft.reason,
-            commit_id=draft.commit_id,
-            metadata=draft.metadata,
-            salt=self.entropy(chain.SALT_SIZE),
-            hash=b"",
-            chain=b"",
+        bodies = [event.body for event in draft.events]
+        header = (
+            row_id(branch.id, number),
+            last.position + 1,
+            version,
+            len(draft.events),
+            heavy + sum(map(len, bodies)) + BARE_WEIGHT * len(bodies),
+            max(microseconds(self.clock()), last.recorded_at),
+            draft.kind,
+            round_number,
+            draft.source,
+            draft.source_version,
+            draft.tag,
+            draft.actor,
+            draft.reason,
+            draft.commit_id,
+            draft.metadata,
         )
-        previous = head.hash if head is not None else self._branches.beginning(branch, names)
-        hashed = chain.commit_hash(previous, commit, chain.event_digests(commit, draft.events))
-        return commit._replace(hash=hashed, chain=chain.link(last[2], hashed)), draft
+        salt = chain.seed(self.entropy(chain.SALT_SIZE))
+        hashed = chain.new_hash(previous, header, salt, bodies)
+        return Commit(*header, salt, hashed, chain.link(last.chain, hashed)), draft
+
+    def _next_round(self, branch: Branch, tip: Tip | None) -> int:
+        highest = tip.commit if tip is not None and tip.is_latest else self._branches.latest(View(branch))
+        number = 1 if highest is None or highest.round is None else highest.round + 1
+        if number > MAX_ROUND:
+            raise InvalidStateError(f"no round comes after {MAX_ROUND}; give round_id")
+        return number
 
     def _sealed(
         self, branch: Branch, names: tuple[str, str], draft: Draft, version: int, number: int
@@ -321,7 +359,7 @@ class Appender:
         if self._branches.find_tag(View(branch), name) is not None:
             raise BranchExistsError(f"a tag {name!r} exists in branch {branch.name!r}")
         row = (branch.id, name, commit.source, commit.source_version, commit.number)
-        self._connection.all(sql.ADD_TAG, row)
+        self._connection.run(sql.ADD_TAG, row)
 
 
 def microseconds(moment: datetime) -> int:
@@ -332,7 +370,7 @@ def microseconds(moment: datetime) -> int:
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()}: a time needs a zone, such as datetime.UTC")
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def moment(stamp: int) -> datetime:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from eventstate.journal.branches import Branches
 from eventstate.journal.events import EventCodec
+from eventstate.journal.postings import Postings
 from eventstate.journal.read import Reader
 from eventstate.journal.snapshots import Snapshots
 from eventstate.values.codec import Codec
@@ -26,4 +27,5 @@ class Bare:
         self.events = EventCodec(self.codec)
         self.branches = Branches(connection)
         self.snapshots = Snapshots(connection, self.branches, self.codec, cipher, every=None)
-        self.reader = Reader(connection, self.branches, self.snapshots, self.events, cipher)
+        postings = Postings(connection, self.branches)
+        self.reader = Reader(connection, self.branches, self.snapshots, postings, self.events, cipher=cipher)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from eventstate.errors import CorruptJournalError, RoundNotFoundError
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
+from eventstate.journal.newest import Last, Newest, Tip
 from eventstate.journal.pages import pages
 from eventstate.journal.records import LOW, STORE, Branch, Commit, row_id
 from eventstate.journal.sessions import Sessions
@@ -18,8 +19,12 @@ from eventstate.journal.sessions import Sessions
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from eventstate.journal.connection import Connection
+
 MAX_ROUND: Final = (1 << 62) - 1
 _PAGE: Final = 256
+_TRIES: Final = 4
+_AROUND: Final = 32
 
 
 class View(NamedTuple):
@@ -44,20 +49,17 @@ class Point(NamedTuple):
     version: int
 
 
-class Tip(NamedTuple):
-    """A branch's last commit."""
-
-    commit: Commit
-    is_latest: bool
-    """Whether its round is the latest, so that nothing more has to be looked up."""
-    deleted: int | None
-    """The key of the commit that deleted the session."""
-    epoch: int
-    """How often payloads were removed from the store; what was read in another epoch is void."""
-
-
 class Branches(Sessions):
     """Finds a branch's commits by round, tag, version and time, beside the branch itself."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.newest = Newest()
+
+    def forget(self) -> None:
+        """Forget what was read."""
+        super().forget()
+        self.newest.forget()
 
     def head(self, branch: Branch) -> Commit:
         """Give a branch's last commit."""
@@ -68,6 +70,16 @@ class Branches(Sessions):
 
     def tip(self, branch: Branch) -> Tip | None:
         """Give a branch's last commit, with what else a reader or writer has to know."""
+        stamp = self._connection.stamp()
+        tip = self.newest.tip(stamp, branch.id)
+        if tip is None:
+            tip = self.read_tip(branch)
+            if tip is not None:
+                self.newest.learn(stamp, branch.id, tip)
+        return tip
+
+    def read_tip(self, branch: Branch) -> Tip | None:
+        """Give a branch's last commit as `tip` does, as it stands in the file now."""
         row = self._connection.one(
             sql.TIP, (branch.id, row_id(branch.id, 0), row_id(branch.id, LOW), branch.session)
         )
@@ -78,6 +90,11 @@ class Branches(Sessions):
         inherited = -1 if branch.origin_round is None else branch.origin_round
         is_latest = latest == commit.id and commit.round is not None and commit.round >= inherited
         return Tip(commit, is_latest, deleted, epoch or 0)
+
+    def last_of_all(self) -> Last:
+        """Give what the store's next commit follows on."""
+        row = self._connection.one(sql.LAST_COMMIT)
+        return Last() if row is None else Last._make(row)
 
     def last(self, view: View) -> Commit | None:
         """Give the last commit of a view."""
@@ -231,22 +248,58 @@ class Branches(Sessions):
             at = View(at.branch.origin, at.branch.origin_commit) if at.branch.origin is not None else None
         return dict(sorted(found.items(), key=lambda item: (item[1].version, item[0])))
 
-    def commit_of(self, point: Point) -> Commit | None:
-        """Find the commit that wrote the event at a version; `None` for version 0."""
+    def commit_of(
+        self, point: Point, near: Commit | None = None, last: Commit | None = None
+    ) -> Commit | None:
+        """Find the commit that wrote the event at a version; `None` for version 0.
+
+        Args:
+            point: the version.
+            near: a commit before it, from which to look.
+            last: the branch's last commit, if the caller has looked it up.
+        """
         branch, version = self.owner(point)
         if version == 0:
             return None
-        last = self.head(branch)
+        last = self.head(branch) if last is None else last
+        found = self._expected(branch, version, near, last)
+        if found is not None:
+            return found
         first = 2 if branch.parent is not None else 1  # a fork's first commit only says where it starts
         number = bisect.bisect_left(
             range(last.number + 1), version, lo=first, key=lambda n: self._stamp(branch, n)[1]
         )
         return None if number > last.number else self.get_commit(branch, self._stamp(branch, number)[0] & LOW)
 
-    def commits_from(self, commit: Commit) -> list[Commit]:
-        """Give a commit and the next ones of its branch, a page of them."""
+    def _expected(self, branch: Branch, seq: int, near: Commit | None, last: Commit) -> Commit | None:
+        """Look for the commit that wrote an event where it should stand if all had about as many.
+
+        One statement finds it then, and a few if they differ; `None` says that it takes a search.
+        """
+        low, below = 0, branch.parent_version
+        if near is not None and near.branch == branch.id and near.version < seq:
+            low, below = near.number, near.version
+        high, top = last.number, last.version
+        for _ in range(_TRIES):
+            if not below < seq <= top:
+                break
+            guess = low + (high - low) * (seq - below) // (top - below)
+            start, stop = (min(max(guess + ahead, low), high) for ahead in (-_AROUND, _AROUND))
+            bounds = row_id(branch.id, start), row_id(branch.id, stop)
+            commit = self._commit(sql.COMMIT_REACHING, (*bounds, seq))
+            if commit is None:
+                number, below, _ = self._stamp(branch, stop)
+                low = number & LOW
+            elif seq > commit.version - commit.events:
+                return commit
+            else:
+                high, top = commit.number - 1, commit.version - commit.events
+        return None
+
+    def commits_after(self, commit: Commit, limit: int) -> list[Commit]:
+        """Give the next commits of a commit's branch, so many at most."""
         last = row_id(commit.branch, LOW)
-        return list(map(Commit._make, self._connection.all(sql.COMMITS_FROM, (commit.id, last, _PAGE))))
+        return list(map(Commit._make, self._connection.all(sql.COMMITS_FROM, (commit.id + 1, last, limit))))
 
     def find_commit(self, branch: Branch, commit_id: str) -> Commit | None:
         """Find a branch's commit by the id that its writer gave it."""

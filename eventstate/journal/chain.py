@@ -1,23 +1,26 @@
 """The two hash chains: over a branch's commits, and over the commits of the whole store.
 
-All hashes are BLAKE2b with 32 bytes (RFC 7693). What is hashed is laid out in `schema/FORMAT.md`.
+Commits are hashed by SHA-256 (FIPS 180-4), which processors have built in; until format 2 it was BLAKE2b
+(RFC 7693), which all that is rare is hashed by. What is hashed is laid out in `schema/FORMAT.md`.
 """
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from hashlib import blake2b, sha256, shake_128
+from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import CorruptJournalError
-from eventstate.journal.records import Commit, Event
+from eventstate.journal.records import LOW, Commit, Event
 from eventstate.values.codec import Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 HASH_SIZE: Final = 32
 SALT_SIZE: Final = 16
 EMPTY_CHAIN: Final = bytes(HASH_SIZE)
+_SEED: Final = b"\3"  # what the salt begins with of a commit that is hashed as since format 3
+_BLOCK: Final = 64  # salts
 
 _CODEC: Final = Codec()
 
@@ -49,6 +52,11 @@ def fork_start(origin: bytes, name: str, own_round: int | None, named: int | Non
     return digest(origin + _CODEC.encode([name, own_round, named]))
 
 
+def seed(entropy: bytes) -> bytes:
+    """Give what stands as the salt of a new commit, made of `SALT_SIZE` random bytes."""
+    return _SEED + entropy
+
+
 def event_salt(commit: Commit, seq: int) -> bytes:
     """Give the salt of one of a commit's events, or of its header, which has the number 0.
 
@@ -58,12 +66,27 @@ def event_salt(commit: Commit, seq: int) -> bytes:
     Raises:
         CorruptJournalError: the commit can't have such an event, or such salts.
     """
-    if seq < 0 or len(commit.salt) not in {SALT_SIZE, (1 + commit.events) * SALT_SIZE}:
-        raise CorruptJournalError(f"commit {commit.position}: no salt for event {seq}")
-    if len(commit.salt) == SALT_SIZE:
-        return blake2b(seq.to_bytes(8, "big"), key=commit.salt, digest_size=SALT_SIZE).digest()
-    place = (seq - commit.version + commit.events if seq else 0) * SALT_SIZE
-    return commit.salt[place : place + SALT_SIZE]
+    place = seq - commit.version + commit.events if seq else 0
+    if seq >= 0 and 0 <= place <= commit.events <= LOW:
+        seeded = _is_seeded(commit)
+        salt = commit.salt[len(_SEED) :] if seeded else commit.salt
+        if len(salt) == SALT_SIZE and seeded:
+            return _block(commit.salt, place // _BLOCK, place % _BLOCK + 1)[-SALT_SIZE:]
+        if len(salt) == SALT_SIZE:
+            return blake2b(seq.to_bytes(8, "big"), key=salt, digest_size=SALT_SIZE).digest()
+        if len(salt) == (1 + commit.events) * SALT_SIZE:
+            return salt[place * SALT_SIZE : (place + 1) * SALT_SIZE]
+    raise CorruptJournalError(f"commit {commit.position}: no salt for event {seq}")
+
+
+def _is_seeded(commit: Commit) -> bool:
+    """Say whether a commit is hashed as since format 3."""
+    return len(commit.salt) % SALT_SIZE == len(_SEED) and commit.salt.startswith(_SEED)
+
+
+def _block(salt: bytes, number: int, count: int) -> bytes:
+    """Derive the first salts of a block of them: a few hundred bytes, so that one is found without all."""
+    return shake_128(salt + number.to_bytes(4, "big")).digest(count * SALT_SIZE)
 
 
 def salts_without(commit: Commit, seqs: Collection[int]) -> bytes:
@@ -72,18 +95,28 @@ def salts_without(commit: Commit, seqs: Collection[int]) -> bytes:
         return commit.salt
     first = commit.version - commit.events + 1
     numbers = [0, *range(first, commit.version + 1)]
-    return b"".join(bytes(SALT_SIZE) if seq in seqs else event_salt(commit, seq) for seq in numbers)
+    salts = b"".join(bytes(SALT_SIZE) if seq in seqs else event_salt(commit, seq) for seq in numbers)
+    return _SEED + salts if _is_seeded(commit) else salts
 
 
 def event_digest(salt: bytes, event: Event) -> bytes:
-    """Hash one event under its own salt: without the salt, no guess at the payload can be checked."""
+    """Hash what stands in the place of an event under a salt of its own.
+
+    Without the salt, no guess at the payload can be checked.
+    """
     return blake2b(event.body, key=salt, digest_size=HASH_SIZE).digest()
+
+
+def written_digest(commit: Commit, seq: int, event: Event) -> bytes:
+    """Hash an event of a commit as it was written, under its own salt."""
+    salt = event_salt(commit, seq)
+    return sha256(salt + event.body).digest() if _is_seeded(commit) else event_digest(salt, event)
 
 
 def event_digests(commit: Commit, events: Iterable[Event]) -> Iterator[bytes]:
     """Hash a commit's events, given all of them in order."""
     for seq, event in enumerate(events, commit.version - commit.events + 1):
-        yield event_digest(event_salt(commit, seq), event)
+        yield written_digest(commit, seq, event)
 
 
 def state_digest(salt: bytes, packed: bytes) -> bytes:
@@ -105,13 +138,36 @@ def commit_hash(previous: bytes, commit: Commit, digests: Iterable[bytes]) -> by
         commit: its `hash` and `chain` are not read.
         digests: of its events, in order.
     """
-    header = _CODEC.encode(list(commit[: Commit._fields.index("salt")]))
-    hasher = blake2b(previous, digest_size=HASH_SIZE)
+    header, salt = commit[: Commit._fields.index("salt")], event_salt(commit, 0)
     # Salted like an event: without the salt no reason or name can be guessed.
-    hasher.update(blake2b(header, key=event_salt(commit, 0), digest_size=HASH_SIZE).digest())
-    for event in digests:
-        hasher.update(event)
-    return hasher.digest()
+    if _is_seeded(commit):
+        return _hash(previous, salt, header, digests)
+    packed = blake2b(_CODEC.encode(list(header)), key=salt, digest_size=HASH_SIZE).digest()
+    return digest(b"".join((previous, packed, *digests)))
+
+
+def new_hash(previous: bytes, header: tuple[Any, ...], seeded: bytes, bodies: Sequence[bytes]) -> bytes:
+    """Hash a commit that is about to be made, as `commit_hash` does.
+
+    Args:
+        previous: the hash that it follows on.
+        header: its columns up to the salt.
+        seeded: its salt, made by `seed`.
+        bodies: of its events.
+    """
+    salts = _block(seeded, 0, min(len(bodies) + 1, _BLOCK))
+    first, digests, at = salts[:SALT_SIZE], [], SALT_SIZE
+    for number, body in enumerate(bodies, 1):
+        if at == len(salts):
+            salts, at = _block(seeded, number // _BLOCK, min(len(bodies) + 1 - number, _BLOCK)), 0
+        digests.append(sha256(salts[at : at + SALT_SIZE] + body).digest())
+        at += SALT_SIZE
+    return _hash(previous, first, header, digests)
+
+
+def _hash(previous: bytes, salt: bytes, header: tuple[Any, ...], digests: Iterable[bytes]) -> bytes:
+    packed = sha256(salt + _CODEC.encode(list(header))).digest()
+    return sha256(b"".join((previous, packed, *digests))).digest()
 
 
 def link(chain: bytes, commit: bytes) -> bytes:

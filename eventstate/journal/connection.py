@@ -20,28 +20,14 @@ from eventstate.errors import (
     StoreClosedError,
 )
 from eventstate.journal import statements as sql
+from eventstate.journal.columns import Columns
 from eventstate.journal.files import check_openable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import TracebackType
 
 _OPEN: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-
-_TYPES: Final[dict[str, tuple[type, ...]]] = {
-    name: types
-    for names, types in (
-        ("id session position version events weight recorded_at op branch number size head", (int,)),
-        ("encrypted pending", (int,)),
-        ("parent parent_version origin origin_commit origin_round origin_named", (int, type(None))),
-        ("round source source_version deleted", (int, type(None))),
-        ("user_id session_id name kind", (str,)),
-        ("tag actor reason commit_id", (str, type(None))),
-        ("path hash chain digest data", (bytes,)),
-        ("metadata value salt", (bytes, type(None))),
-    )
-    for name in names.split()
-}
-"""What a column may hold. SQLite minds it when it writes, but not when it reads a page of another table."""
 
 _SAFE: Final = (
     (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
@@ -59,6 +45,24 @@ _LIMITS: Final = (
 
 class TransactionLostError(StorageError):
     """A transaction that SQLite has ended by itself, so that nothing of it was written."""
+
+
+class Transaction:
+    """A write, for the `with` statement; see `Connection.write`."""
+
+    __slots__ = ("_connection", "_timeout")
+
+    def __init__(self, connection: Connection, timeout: float | None) -> None:
+        self._connection = connection
+        self._timeout = timeout
+
+    def __enter__(self) -> None:
+        self._connection.begin(self._timeout)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.end(keep=error is None)
 
 
 class Connection:
@@ -83,8 +87,7 @@ class Connection:
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._db: apsw.Connection | None = None
-        self._columns: dict[str, list[str]] = {}
-        self._shapes: set[tuple[str, tuple[type, ...]]] = set()
+        self._columns = Columns(path)
         if not self.in_memory:
             check_openable(path, read_only=read_only)
         try:
@@ -148,52 +151,69 @@ class Connection:
                 except apsw.Error as error:  # of the last checkpoint: it is closed, and its log is kept
                     self._fail(error)
 
-    def all(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
+    def run(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Run `statement`, of which no rows are wanted."""
+        db = self._db if self._pid == os.getpid() else None
+        with self._lock:
+            try:
+                (db or self._usable()).execute(statement, values)
+            except (apsw.Error, OverflowError) as error:
+                self._fail(error)
+
+    def all(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run `statement` and give its rows."""
         db = self._usable()
         with self._lock:
             try:
-                cursor = db.execute(statement, tuple(values))
-                self._learn(statement, cursor)
+                cursor = db.execute(statement, values)
+                if statement not in self._columns.names:
+                    self._columns.learn(statement, cursor)
                 rows = cursor.fetchall()
             except (apsw.Error, UnicodeDecodeError, OverflowError, RecursionError) as error:
                 self._fail(error)
-            self._check(statement, rows)
+            if rows:
+                self._columns.check(statement, rows)
             return rows
 
-    def one(self, statement: str, values: Iterable[Any] = ()) -> Any | None:
+    def one(self, statement: str, values: Sequence[Any] = ()) -> Any | None:
         """Run `statement` and give its first row, or `None`."""
         db = self._usable()
         with self._lock:
             try:
-                cursor = db.execute(statement, tuple(values))
-                self._learn(statement, cursor)
+                cursor = db.execute(statement, values)
+                if statement not in self._columns.names:
+                    self._columns.learn(statement, cursor)
                 row = cursor.fetchone()
             except (apsw.Error, UnicodeDecodeError, OverflowError) as error:
                 self._fail(error)
             if row is not None:
-                self._check(statement, (row,))
+                self._columns.check_one(statement, row)
             return row
 
-    def _learn(self, statement: str, cursor: apsw.Cursor) -> None:
-        """Remember what the columns of a statement are called, which can be told only while it has rows."""
-        if statement in self._columns:
-            return
-        try:
-            self._columns[statement] = [column[0] for column in cursor.getdescription()]
-        except apsw.ExecutionCompleteError:
-            if "SELECT" not in statement:  # it never has any
-                self._columns[statement] = []
+    def stamp(self) -> int | None:
+        """Give a number that changes with every commit, of this connection and of any other.
 
-    def _check(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Refuse rows with something in them that their columns can't hold."""
-        for shape in {tuple(map(type, row)) for row in rows}:
-            if (statement, shape) in self._shapes:
-                continue
-            for name, kind in zip(self._columns[statement], shape, strict=False):
-                if kind not in _TYPES.get(name, (kind,)):
-                    raise CorruptJournalError(f"{self.path}: a damaged row has {kind.__name__} for {name}")
-            self._shapes.add((statement, shape))
+        Returns:
+            `None` within a transaction: what is read there may never be committed.
+        """
+        db = self._usable()
+        with self._lock:
+            try:
+                if db.in_transaction:
+                    return None
+                db.execute(sql.LOOK).fetchone()  # SQLite notices others' commits when it begins to read
+                return db.data_version()
+            except apsw.Error as error:
+                self._fail(error)
+
+    def held_stamp(self) -> int:
+        """Give the same number to who holds the write lock, or `exclusive`; its own commits raise it."""
+        db = self._db
+        return (db or self._usable()).data_version()
+
+    def exclusive(self) -> contextlib.AbstractContextManager[Any]:
+        """Keep the other threads from using the connection while the body runs."""
+        return self._lock
 
     def many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run `statement` once for each of `rows`."""
@@ -204,8 +224,7 @@ class Connection:
             except (apsw.Error, OverflowError) as error:
                 self._fail(error)
 
-    @contextlib.contextmanager
-    def write(self, timeout: float | None = None) -> Iterator[None]:
+    def write(self, timeout: float | None = None) -> Transaction:
         """Hold the write lock for the body, which is committed whole or not at all.
 
         Args:
@@ -217,16 +236,7 @@ class Connection:
         """
         if self.read_only:
             raise ReadOnlyError(f"{self.path}: opened read-only")
-        db = self._usable()
-        with self._lock:
-            self._usable()
-            self._begin(timeout)
-            try:
-                yield
-                self.all(sql.COMMIT)
-            except BaseException:
-                self._roll_back(db)
-                raise
+        return Transaction(self, timeout)
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -240,28 +250,53 @@ class Connection:
         """
         db, begun = self._usable(), False
         try:
-            self.all(sql.SAVEPOINT)
+            self.run(sql.SAVEPOINT)
             begun = True
             yield
-            self.all(sql.RELEASE)
+            self.run(sql.RELEASE)
         except BaseException as error:
             whole = begun and db.in_transaction
             if whole:
                 try:
-                    self.all(sql.ROLLBACK_TO)
-                    self.all(sql.RELEASE)
+                    self.run(sql.ROLLBACK_TO)
+                    self.run(sql.RELEASE)
                 except EventStateError:
                     whole = False
             if not whole:
                 raise TransactionLostError(f"{self.path}: the transaction was ended: {error}") from error
             raise
 
-    def _begin(self, timeout: float | None) -> None:
-        with contextlib.nullcontext() if timeout is None else self.hurry(timeout):
-            self.all(sql.BEGIN)
+    def begin(self, timeout: float | None) -> None:
+        """Take the write lock, for this thread too; see `write`, which ends what this begins."""
+        self._usable()
+        self._lock.acquire()
+        try:
+            if timeout is None:
+                self.run(sql.BEGIN)
+            else:
+                with self.hurry(timeout):
+                    self.run(sql.BEGIN)
+        except BaseException:
+            self._lock.release()
+            raise
 
-    def _roll_back(self, db: apsw.Connection) -> None:
-        if not db.in_transaction:  # SQLite has already done so, as after a full disk
+    def end(self, *, keep: bool) -> None:
+        """Commit what was written since `begin`, or roll it back, and let go of the lock."""
+        try:
+            if keep:
+                try:
+                    self.run(sql.COMMIT)
+                except BaseException:
+                    self._roll_back()
+                    raise
+            else:
+                self._roll_back()
+        finally:
+            self._lock.release()
+
+    def _roll_back(self) -> None:
+        db = self._db
+        if db is None or not db.in_transaction:  # SQLite has already done so, as after a full disk
             return
         try:
             db.execute(sql.ROLLBACK)
@@ -348,7 +383,7 @@ class Connection:
         self._usable()
 
     def _usable(self) -> apsw.Connection:
-        if self.inherited:
+        if self._pid != os.getpid():
             raise StoreClosedError(
                 f"{self.path}: opened by process {self._pid}; open the store again in this one"
             )

@@ -122,6 +122,7 @@ class Eraser:
             positions.append(commit.position)
         for number in plan.heads:
             journal.connection.all(sql.DROP_SNAPSHOTS_OF, (row_id(number, 0), row_id(number, LOW)))
+            journal.postings.remake(journal.branches.get(number))
         return min(positions, default=None)
 
     def _replace_all(self, line: Branch, events: dict[int, Event]) -> list[Any]:
@@ -138,7 +139,7 @@ class Eraser:
     def _replace(self, line: Branch, commit: Commit, seq: int, event: Event) -> list[Any]:
         """Put an event in the place of another, and tell the digest of what stands there now."""
         connection, key = self._journal.connection, row_id(line.id, seq)
-        digest = chain.event_digest(chain.event_salt(commit, seq), self._bare.reader.event(line, seq))
+        digest = chain.written_digest(commit, seq, self._bare.reader.event(line, seq))
         salt = None if event == GONE else self._journal.appender.entropy(chain.SALT_SIZE)
         if line.sealed is not None:
             place = Context("event", *line.sealed, line.id, seq)

@@ -8,6 +8,7 @@ import msgpack
 
 from eventstate.errors import CorruptJournalError, UnsupportedValueError
 from eventstate.journal.records import Event
+from eventstate.values.codec import SCALARS
 from eventstate.values.delta import Edit, Op
 from eventstate.values.paths import Path, show
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 ROW_WEIGHT: Final = 32
 """What a row costs beside its path and value, about, in bytes; it makes many small events count."""
+
+BARE_WEIGHT: Final = ROW_WEIGHT - len(Event(Op.SET, b"", None).body)
+"""What an event weighs beside its body."""
 
 _CACHED_PATHS: Final = 4096
 _OPS: Final = {int(op): op for op in Op}
@@ -44,11 +48,19 @@ class EventCodec:
         Raises:
             UnsupportedValueError: its value or a key can't be stored; the error has the full path.
         """
-        try:
-            value = None if edit.op == Op.DELETE else self.codec.encode_stored(edit.value, edit.path)
-        except UnsupportedValueError as error:
-            raise _relocated(edit, error) from error
-        return Event(edit.op, self.path_bytes(edit.path), value)
+        path, op, value = edit
+        codec = self.codec
+        if op == Op.DELETE:
+            data = None
+        elif type(value) in SCALARS:
+            data = codec.encode(value, path)
+        else:
+            try:
+                data = codec.encode_stored(value, path)
+            except UnsupportedValueError as error:
+                raise _relocated(edit, error) from error
+        known = self._names.get(path[0]) if len(path) == 1 and type(path[0]) is str else None
+        return Event(op, self.path_bytes(path) if known is None else known, data)
 
     def decode(self, event: Event) -> Edit:
         """Give the edit of a row; its value is the caller's own.
@@ -83,10 +95,6 @@ class EventCodec:
 
     def path_bytes(self, path: Path) -> bytes:
         """Give the bytes of a path."""
-        if len(path) == 1 and type(path[0]) is str:
-            known = self._names.get(path[0])
-            if known is not None:
-                return known
         for depth, key in enumerate(path):
             if type(key) is not str:
                 self.codec.check_key(key, path[:depth])

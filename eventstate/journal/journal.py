@@ -12,8 +12,9 @@ from eventstate.journal.append import Appended, Appender
 from eventstate.journal.branches import Branches, Point
 from eventstate.journal.cipher import Cipher, Context, Told
 from eventstate.journal.connection import Connection
-from eventstate.journal.events import EventCodec, weight
+from eventstate.journal.events import EventCodec
 from eventstate.journal.heads import Head, Heads
+from eventstate.journal.postings import Postings
 from eventstate.journal.read import Reader, segments
 from eventstate.journal.removal import CLEAN, Removals
 from eventstate.journal.schema import prepare
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from eventstate.journal.branches import Tip
+    from eventstate.journal.newest import Tip
     from eventstate.journal.records import Branch, Commit, Draft
     from eventstate.keys import KeyRing
     from eventstate.values.registry import TypeRegistry
@@ -67,9 +68,18 @@ class Journal:
         self.snapshots = Snapshots(
             self.connection, self.branches, self.codec, self.cipher, every=snapshot_every
         )
-        self.reader = Reader(self.connection, self.branches, self.snapshots, self.events, self.cipher)
+        self.postings = Postings(self.connection, self.branches)
+        self.reader = Reader(
+            self.connection, self.branches, self.snapshots, self.postings, self.events, cipher=self.cipher
+        )
         self.appender = Appender(
-            self.connection, self.branches, self.snapshots, self.cipher, clock=clock, entropy=entropy
+            self.connection,
+            self.branches,
+            self.snapshots,
+            self.postings,
+            self.cipher,
+            clock=clock,
+            entropy=entropy,
         )
         self.heads = Heads(cache_bytes)
         self.removals = Removals(self)
@@ -132,21 +142,16 @@ class Journal:
 
     def begin_head(self, appended: Appended, draft: Draft) -> None:
         """Put a session's first state, made by its first commit, into the cache."""
-        epoch = self.branches.epoch(appended.commit.position)
-        nothing = Head(appended.branch, appended.commit, {}, 0, Marks(Mark(), Mark()), epoch, appended.key)
-        self.advance_head(nothing, appended, draft)
+        commit = appended.commit
+        epoch = self.branches.epoch(commit.position)
+        start = commit._replace(weight=0)
+        nothing = Head(appended.branch, start, {}, 0, Marks(Mark(), Mark()), epoch, appended.key)
+        self.bring(nothing, draft)
+        self.advance_head(nothing, appended)
 
-    def advance_head(self, head: Head, appended: Appended, draft: Draft, *, folded: bool = False) -> None:
-        """Bring a taken head to the commit that was just made of `draft`, and put it back.
-
-        Args:
-            head: the head.
-            appended: the commit.
-            draft: of what it was made.
-            folded: whether the state has it in it already.
-        """
-        if not folded:
-            self.bring(head, draft)
+    def advance_head(self, head: Head, appended: Appended) -> None:
+        """Put a taken head back whose state was brought to the commit that was just made."""
+        head.size += appended.commit.weight - head.commit.weight
         head.commit = appended.commit
         marks = self.snapshots.consider(head)
         if marks is not head.marks:
@@ -154,10 +159,18 @@ class Journal:
             head.marks, head.size = marks, marks.head.size + known
         self.heads.put(head)
 
-    def bring(self, head: Head, draft: Draft) -> None:
-        """Fold the events of `draft` into the state of a taken head."""
-        self.fold(draft, head.state)
-        head.size += sum(map(weight, draft.events))
+    def bring(self, head: Head, draft: Draft, accept: Callable[[], None] | None = None) -> None:
+        """Bring the state of a taken head to where the events of `draft` lead.
+
+        Args:
+            head: the head.
+            draft: holds the events.
+            accept: does so without folding them.
+        """
+        if accept is None:
+            self.fold(draft, head.state)
+        else:
+            accept()
 
     def fold(self, draft: Draft, state: dict[Any, Any]) -> None:
         """Fold the events of `draft` into a state.
@@ -214,9 +227,10 @@ class Journal:
         return {} if told.metadata is None else self.lenient.decode(told.metadata)
 
     def drop_snapshots(self) -> None:
-        """Drop all snapshots."""
+        """Drop all snapshots, and all postings."""
         with self.connection.write():
             self.snapshots.drop()
+            self.postings.drop()
         self.heads.clear()  # what the heads know of snapshots is void
 
     def forget(self) -> None:

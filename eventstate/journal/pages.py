@@ -9,7 +9,7 @@ from eventstate.errors import CorruptJournalError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-K = TypeVar("K", int, tuple[str, ...])
+K = TypeVar("K", int, tuple[str, ...], tuple[bytes, int])
 
 
 def pages(

@@ -177,6 +177,7 @@ class Pruner:
             row = self._bare.snapshots.root_row(branch, place, salt, state)
             connection.all(sql.ADD_ROOT, row)
             roots.append([version, row[5]])
+        journal.postings.remake(branch)
         names = journal.branches.session_names(branch.session)
         tip = journal.branches.tip(branch)
         # What the first commit proves, if that is gone: whose session it is.
@@ -192,7 +193,7 @@ class Pruner:
             if key in redacted:
                 yield key, redacted[key]
             else:
-                yield key, chain.event_digest(chain.event_salt(commit, seq), events[seq])
+                yield key, chain.written_digest(commit, seq, events[seq])
 
 
 def _header_salt(commit: Commit) -> bytes:

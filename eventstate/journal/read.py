@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import CorruptJournalError, EncryptionError, EventStateError, RoundNotFoundError
 from eventstate.journal import statements as sql
 from eventstate.journal.cipher import Context
 from eventstate.journal.pages import pages
+from eventstate.journal.postings import NOTES
 from eventstate.journal.records import LOW, Branch, Commit, Event, row_id
-from eventstate.values.delta import Edit, Op, apply
+from eventstate.values.delta import Edit, Op, apply, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from eventstate.journal.cipher import Cipher
     from eventstate.journal.connection import Connection
     from eventstate.journal.events import EventCodec
+    from eventstate.journal.postings import Postings
     from eventstate.journal.snapshots import Snapshots
     from eventstate.values.paths import Path
 
 _PAGE: Final = 4096
+_NEAR: Final = 64  # events that are looked through first for what set an attribute
+_FARTHER: Final = 8  # times as many next
 _AHEAD: Final = 64
 _CIPHER: Final = int(Op.CIPHER)
 _NOTE: Final = int(Op.NOTE)
@@ -40,12 +45,15 @@ class Reader:
         connection: Connection,
         branches: Branches,
         snapshots: Snapshots,
+        postings: Postings,
         events: EventCodec,
+        *,
         cipher: Cipher,
     ) -> None:
         self._connection = connection
         self._branches = branches
         self._snapshots = snapshots
+        self._postings = postings
         self._codec = events
         self._cipher = cipher
 
@@ -251,13 +259,61 @@ class Reader:
             return op < Op.NOTE and (data <= where < end or (op < Op.ORDER and where in above))
 
         for owner, low, high in segments(branch, after, upto):
-            for key, op, where, *_ in self._rows(owner, (low, high), statement, (data, end, *above), touches):
-                yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
+            start, listed = self._listed(owner, (low, high), data, above, sql.PATHS_AT)
+            tail = self._rows(owner, (start, high), statement, (data, end, *above), touches)
+            for key, op, where, *_ in chain(listed, tail):
+                if touches(op, where):
+                    yield owner, key & LOW, self._codec.op(op), self._codec.path(where)
+
+    def value(self, point: Point, path: Path) -> Any:
+        """Give the value of one attribute at a version, or `MISSING`; it is the caller's own.
+
+        Only what touched it is folded, from the event on that last set it as a whole.
+
+        Raises:
+            RoundNotFoundError: the version was pruned.
+        """
+        branch, upto = point
+        start, size = self.start(branch, upto), _NEAR
+        while True:
+            after = max(start, upto - size)
+            events = list(self.attribute(branch, after, upto, path))
+            last = next((at for at in reversed(range(len(events))) if _replaces(events[at], path)), None)
+            if last is not None:
+                return look(self._folded(events[last:]), path)
+            if after == start:
+                break
+            size *= _FARTHER
+        if start:  # what it was before is in a root
+            return look(self.state(point), path)
+        return look(self._folded(events), path)
+
+    def _folded(self, events: list[tuple[Branch, int, Op, Path]]) -> dict[Any, Any]:
+        """Fold events of which the first sets or deletes something, with nothing around that."""
+        state: dict[Any, Any] = {}
+        for at, (owner, seq, op, path) in enumerate(events):
+            if at == 0:
+                node = state
+                for key in path[:-1]:
+                    node = node.setdefault(key, {})
+            if at or op != Op.DELETE:
+                apply(state, self.edit(owner, seq))
+        return state
+
+    def _listed(
+        self, owner: Branch, bounds: tuple[int, int], path: bytes, above: list[bytes], statement: str
+    ) -> tuple[int, list[Any]]:
+        """Give what postings know of a branch's own events, and the version up to which they do."""
+        if owner.sealed is not None:
+            return bounds[0], []
+        return self._postings.find(owner, bounds, path, above, statement)
 
     def notes(self, branch: Branch, after: int, upto: int) -> Iterator[tuple[Branch, int, Event]]:
         """Walk a lineage's notes after one version up to another: `(owner, seq, event)`."""
         for owner, low, high in segments(branch, max(after, self.start(branch, upto)), upto):
-            for key, *event in self._rows(owner, (low, high), sql.LIST_NOTES, (), _is_note):
+            start, listed = self._listed(owner, (low, high), NOTES, [], sql.EVENTS_AT)
+            tail = self._rows(owner, (start, high), sql.LIST_NOTES, (), _is_note)
+            for key, *event in chain(listed, tail):
                 yield owner, key & LOW, Event._make(event)
 
     def changed(self, branch: Branch, after: int, upto: int) -> bool:
@@ -291,6 +347,12 @@ def _is_erasure(op: int, _: bytes) -> bool:
 
 def _is_note(op: int, _: bytes) -> bool:
     return op == Op.NOTE
+
+
+def _replaces(event: tuple[Branch, int, Op, Path], path: Path) -> bool:
+    """Say whether nothing of what the attribute was before matters after this event."""
+    _, _, op, where = event
+    return op in {Op.SET, Op.DELETE} and len(where) <= len(path)
 
 
 class Ahead:

@@ -87,6 +87,9 @@ class Husk(NamedTuple):
         return self.id & LOW
 
 
+_OPS: Final = [bytes((number,)) for number in range(256)]
+
+
 class Event(NamedTuple):
     """One event as it stands in the file: its path and value are still encoded."""
 
@@ -97,8 +100,11 @@ class Event(NamedTuple):
     @property
     def body(self) -> bytes:
         """All of it, to be hashed or encrypted: op, length of the path, path, then 0, or 1 and the value."""
-        head = bytes((self.op,)) + len(self.path).to_bytes(4, "big") + self.path
-        return head + (b"\0" if self.value is None else b"\1" + self.value)
+        op, path, value = self
+        size = len(path).to_bytes(4, "big")
+        if value is None:
+            return b"".join((_OPS[op], size, path, b"\0"))
+        return b"".join((_OPS[op], size, path, b"\1", value))
 
 
 GONE: Final = Event(Op.GONE, b"", None)

@@ -19,6 +19,7 @@ _BRANCH: Final = (
 BEGIN: Final = "BEGIN IMMEDIATE"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
+LOOK: Final = "PRAGMA data_version"
 SAVEPOINT: Final = "SAVEPOINT one"
 RELEASE: Final = "RELEASE one"
 ROLLBACK_TO: Final = "ROLLBACK TO one"
@@ -38,6 +39,7 @@ PURGE: Final = (
     "DELETE FROM roots WHERE id BETWEEN ? AND ?",
     "DELETE FROM redactions WHERE id BETWEEN ? AND ?",
     "DELETE FROM tags WHERE branch << 32 BETWEEN ? AND ?",
+    "DELETE FROM postings WHERE branch BETWEEN ? >> 32 AND ? >> 32",
 )
 COUNT_BETWEEN: Final = """
     SELECT (SELECT count(*) FROM commits WHERE id BETWEEN ?1 AND ?2),
@@ -101,6 +103,8 @@ SEEN_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE branch = ? AND commit
 ADD_COMMIT: Final = f"INSERT INTO commits ({_COMMIT}) VALUES ({_HOLES})"
 LIST_COMMITS: Final = f"SELECT {_COMMIT} FROM commits WHERE position > ? ORDER BY position LIMIT ?"
 COMMITS_FROM: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
+COMMIT_REACHING: Final = f"""
+    SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? AND version >= ? ORDER BY id LIMIT 1"""
 COUNT_COMMITS: Final = "SELECT count(*) FROM commits"
 FIND_ROUND: Final = f"""
     SELECT {_COMMIT} FROM commits
@@ -146,6 +150,35 @@ def list_attribute(ancestors: int) -> str:
         SELECT id, op, path FROM events
         WHERE id > ? AND id <= ? AND op < 6 AND (path >= ? AND path < ?{above}) ORDER BY id"""
 
+
+# Postings
+LIST_KEYS: Final = "SELECT id, op, path FROM events WHERE id > ? AND id <= ? ORDER BY id"
+EVENTS_AT: Final = f"SELECT id, op, path, value FROM events WHERE id IN ({_MANY}) ORDER BY id"
+PATHS_AT: Final = EVENTS_AT.replace(", value", "")
+
+
+# All that a branch's lists say of an attribute, and up to which version, as of one moment.
+def find_postings(ancestors: int) -> str:
+    """Give the statement for an attribute that has so many ancestors."""
+    where = "SELECT path, first, last, data FROM postings WHERE branch = ?1"
+    parts = [f"{where} AND path = x''", f"{where} AND path >= ?2 AND path < ?3"]
+    parts += [f"{where} AND path = ?{4 + place}" for place in range(ancestors)]
+    return " UNION ALL ".join(parts)
+
+
+LISTED: Final = "SELECT path, first, last, data FROM postings WHERE branch = ? AND path = x'' LIMIT 2"
+LAST_POSTING: Final = """
+    SELECT path, first, last, data FROM postings WHERE branch = ? AND path = ? ORDER BY first DESC LIMIT 1"""
+LIST_POSTINGS: Final = """
+    SELECT path, first, last, data FROM postings
+    WHERE branch = ? AND (path, first) > (?, ?) ORDER BY path, first LIMIT ?"""
+PUT_POSTING: Final = """
+    INSERT OR REPLACE INTO postings (branch, path, first, last, data) VALUES (?, ?, ?, ?, ?)"""
+COUNT_LISTABLE: Final = """
+    SELECT count(*), coalesce(sum(op < 6 AND path <> x'' OR op = 6), 0)
+    FROM events WHERE id > ? AND id <= ?"""
+DROP_POSTINGS: Final = "DELETE FROM postings"
+DROP_POSTINGS_OF: Final = "DELETE FROM postings WHERE branch = ?"
 
 # Tags
 ADD_TAG: Final = "INSERT INTO tags (branch, name, source, version, number) VALUES (?, ?, ?, ?, ?)"
@@ -239,6 +272,9 @@ STRAY_SESSIONS: Final = """
 STRAY_SNAPSHOTS: Final = """
     SELECT id FROM snapshots
     WHERE NOT EXISTS (SELECT 1 FROM branches WHERE branches.id = snapshots.id >> 32)"""
+STRAY_POSTINGS: Final = """
+    SELECT DISTINCT branch FROM postings
+    WHERE NOT EXISTS (SELECT 1 FROM branches WHERE branches.id = branch)"""
 # Events that are encrypted where their session is not, or the other way round.
 MIXED_EVENTS: Final = """
     SELECT events.id, op FROM events JOIN branches ON branches.id = events.id >> 32

@@ -1,4 +1,4 @@
-"""What is derived, made anew in place: indexes, tags, deletions and snapshots."""
+"""What is derived, made anew in place: indexes, tags, deletions, snapshots and postings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from eventstate.errors import CorruptJournalError, KeyNotFoundError, StorageError
+from eventstate.journal import postings
 from eventstate.journal import statements as sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from eventstate.journal.journal import Journal
+    from eventstate.journal.records import Branch
 
 _BATCH: Final = 64  # snapshots that wait in memory until they are written
+_EVENTS: Final = 1 << 16  # that are listed in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Rebuilt:
 
     @property
     def changed(self) -> bool:
-        """Whether anything was damaged, but for snapshots."""
+        """Whether anything was damaged, but for snapshots and postings."""
         return bool(self.indexes or self.tags or self.deleted)
 
     def __str__(self) -> str:
@@ -64,6 +67,7 @@ def rebuild(journal: Journal, progress: Callable[[int, int], None] | None = None
             leaked = _check(journal)
             [(dropped,)] = connection.all(sql.COUNT_SNAPSHOTS)
             journal.snapshots.drop()
+            journal.postings.drop()
     except (CorruptJournalError, StorageError) as error:
         if isinstance(error, PermissionError):
             raise
@@ -117,6 +121,7 @@ def _make_snapshots(journal: Journal, progress: Callable[[int, int], None] | Non
             continue
         journal.snapshots.refresh(head)
         journal.put_head(head)
+        _make_postings(journal, branch, tip.commit.version)
         if done % _BATCH == 0:
             _write(journal)
         if progress is not None:
@@ -129,6 +134,15 @@ def _make_snapshots(journal: Journal, progress: Callable[[int, int], None] | Non
         )
     [(made,)] = journal.connection.all(sql.COUNT_SNAPSHOTS)
     return int(made)
+
+
+def _make_postings(journal: Journal, branch: Branch, upto: int) -> None:
+    """List a branch's events, if they are many; some at a time, so that others may write between."""
+    start = max(branch.parent_version, journal.branches.pruned(branch)[0])
+    whole = branch.sealed is not None or upto - start < postings.STEP
+    while not whole:
+        with journal.connection.write():
+            whole = journal.postings.extend(branch, upto, limit=_EVENTS)
 
 
 def _write(journal: Journal) -> None:

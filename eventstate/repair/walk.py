@@ -229,7 +229,7 @@ class Walk:
             if seq in redactions:
                 digests.append(redactions[seq].digest)
             elif seq in events:
-                digests.append(chain.event_digest(chain.event_salt(commit, seq), events[seq]))
+                digests.append(chain.written_digest(commit, seq, events[seq]))
             else:
                 return Checked(events=events, redactions=redactions, why=f"event {seq} is missing")
         found = Checked(None, None, events, redactions, "its branch or session is missing")

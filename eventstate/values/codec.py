@@ -52,6 +52,7 @@ _ODD_HEADS: Final = bytes([*range(0xC4, 0xCA), *range(0xD4, 0xD9)])
 _FLOAT_HEAD: Final = b"\xcb"
 _NO_HEADS: Final = bytes(set(range(256)) - set(_CONTAINER_HEADS + _ODD_HEADS + _FLOAT_HEAD))
 _NAN_HEADS: Final = (b"\xcb\x7f", b"\xcb\xff")
+_KEPT: Final = 1 << 20  # bytes up to which a packer is kept, as it keeps its buffer
 _GUARDED: Final = 4  # extension types inside one another from which the depth is checked before going on
 _SHOWN: Final = 16  # keys of a path that a message shows
 _TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} containers"
@@ -72,6 +73,8 @@ class Codec:
 
     def __init__(self, types: TypeRegistry | None = None) -> None:
         self.types = types if types is not None else TypeRegistry()
+        self._packers: list[msgpack.Packer] = []
+        """Those that are not in use: making one takes longer than packing a small value."""
 
     def encode(self, value: Any, path: Path = ()) -> bytes:
         """Give the canonical bytes of `value`.
@@ -84,9 +87,25 @@ class Codec:
             UnsupportedValueError: it holds something that would not come back exactly.
         """
         try:
-            return self._pack(value)
+            packer = self._packers.pop()
+        except IndexError:
+            packer = self._packer(self._extend)
+        try:
+            data: bytes = packer.pack(value)
         except _PACKING as error:
-            raise self._explained(value, path, error) from error
+            data = self._packed_anew(value, path, error)
+        if len(data) < _KEPT:
+            self._packers.append(packer)
+        return data
+
+    def _packed_anew(self, value: Any, path: Path, error: Exception) -> bytes:
+        """Pack what a packer refused, perhaps for a lone surrogate; that packer is not used again."""
+        try:
+            if isinstance(error, UnicodeEncodeError):
+                return self._pack(value)
+        except _PACKING as another:
+            error = another
+        raise self._explained(value, path, error) from error
 
     def encode_stored(self, value: Any, path: Path = ()) -> bytes:
         """Like `encode`, and also refuse what only a reader would stumble over.
@@ -94,8 +113,9 @@ class Codec:
         That is nesting deeper than `MAX_DEPTH`, dict keys that are NaN, which no look-up finds, and
         what would come back as another type, as a `bytearray` would.
         """
+        kind = type(value)
         data = self.encode(value, path)
-        if type(value) not in _ATOMS:
+        if kind not in _ATOMS:
             heads = data.translate(None, _NO_HEADS)
             odd = heads.translate(None, _CONTAINER_HEADS)
             if (
@@ -162,8 +182,11 @@ class Codec:
         if one is other:
             return True
         kind = type(one)
-        if kind is type(other) and (kind is str or kind is int or kind is bool or kind is bytes):
-            return bool(one == other)
+        if kind is type(other):
+            if kind is str or kind is int or kind is bool or kind is bytes:
+                return bool(one == other)
+            if kind is float and one != other and one == one and other == other:  # noqa: PLR0124 - no NaN
+                return False
         return self.encode(one) == self.encode(other, path)
 
     def is_mutable(self, value: Any) -> bool:
@@ -180,13 +203,16 @@ class Codec:
         """Pack `value`, which stands inside `level` extension types."""
         if level == _GUARDED and self._is_too_deep(value):
             raise ValueError(_TOO_DEEP)  # packed below here, it could overflow the C stack
-        extend = functools.partial(self._extend, level=level) if level else self._extend
-        packer = msgpack.Packer(default=extend, strict_types=True)
+        packer = self._packer(functools.partial(self._extend, level=level) if level else self._extend)
         try:
             return packer.pack(value)  # type: ignore[no-any-return]
         except UnicodeEncodeError:
             packer.reset()
             return packer.pack(_escape(value))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _packer(extend: Callable[[Any], Any]) -> msgpack.Packer:
+        return msgpack.Packer(default=extend, strict_types=True)
 
     def _extend(self, value: Any, level: int = 0) -> Any:
         kind = type(value)

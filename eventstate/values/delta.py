@@ -17,7 +17,7 @@ from eventstate.values.codec import Codec, Live
 from eventstate.values.paths import Path, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Op(enum.IntEnum):
@@ -138,6 +138,19 @@ class Differ:
             else:
                 self.out.append(place.edit(Op.SET, new))
 
+    def at_key(self, place: Place, key: Any, old: Any, new: Any) -> None:
+        """Compare two values that stand under one key of the dict at `place`."""
+        kind = type(new)
+        if (
+            not place.steps
+            and old is not new
+            and (kind is int or kind is bool or new is None or (kind is str and len(new) < _MIN_SHARED))
+            and (kind is not type(old) or old != new)
+        ):
+            self.out.append(Edit((*place.path, key), Op.SET, new))
+        else:
+            self.values(place.key(key), old, new)
+
     def dicts(self, place: Place, old: dict[Any, Any], new: dict[Any, Any]) -> None:
         """Compare two dicts key by key, then the order of their keys."""
         kept = old.keys() & new.keys() - self._changed_keys(old, new)
@@ -145,7 +158,7 @@ class Differ:
             if key not in kept:
                 self.out.append(place.key(key).edit(Op.DELETE))
         for key, value in new.items():
-            self.values(place.key(key), old[key] if key in kept else MISSING, value)
+            self.at_key(place, key, old[key] if key in kept else MISSING, value)
         order = [key for key in old if key in kept]
         order += [key for key in new if key not in kept]
         if order != list(new):
@@ -349,40 +362,6 @@ def fold(edits: Iterable[Edit], state: dict[Any, Any] | None = None) -> dict[Any
     for edit in edits:
         apply(state, edit)
     return state
-
-
-def invert(state: dict[Any, Any], edits: Iterable[Edit], codec: Codec) -> list[Edit]:
-    """Find the edits that take `edits` back, given the state before them, which is left as it is."""
-    state = codec.copy(state)
-    out: list[Edit] = []
-    for edit in edits:
-        out[:0] = _inverse(state, edit, codec.copy)
-        apply(state, copied(edit, codec))
-    return out
-
-
-def _inverse(state: dict[Any, Any], edit: Edit, copy: Callable[[Any], Any]) -> list[Edit]:
-    path, op, value = edit
-    if Op.NOTE <= op <= Op.PRUNE:
-        return []
-    place = Place(path)
-    if op == Op.WITHIN:
-        steps, op, value = value
-        place = Place(path, tuple(steps))
-    here = (*place.path, *place.steps)
-    if op == Op.ORDER:
-        return [place.edit(Op.ORDER, list(_walk(state, here)))]
-    parent, last = _walk(state, here[:-1]), here[-1]
-    if op == Op.SPLICE:
-        index, removed, inserted = value
-        return [place.edit(Op.SPLICE, [index, len(inserted), copy(parent[last][index : index + removed])])]
-    if isinstance(parent, dict) and last not in parent:
-        return [place.edit(Op.DELETE)]
-    back = [place.edit(Op.SET, copy(parent[last]))]
-    if op == Op.DELETE:
-        up = Place(place.path, place.steps[:-1]) if place.steps else Place(place.path[:-1])
-        back.append(up.edit(Op.ORDER, list(parent)))
-    return back
 
 
 def _walk(node: Any, path: Iterable[Any]) -> Any:

@@ -75,6 +75,15 @@ class LiveState:
         self.root._settle(undo)
         self._recorder.loose.clear()
 
+    def accept(self) -> Callable[[], None] | None:
+        """Give what brings the source to the state as it is now, to be called after `close`, and only once.
+
+        Returns:
+            `None` if that could be more than the edits tell: there is or was something in the state that
+            may be changed unseen, until then.
+        """
+        return None if self._recorder.watches else self.settle
+
     def close(self, why: str = OVER) -> None:
         """End the round: its live objects can still be read, but refuse to be changed, and say why."""
         self._recorder.open = False

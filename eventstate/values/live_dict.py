@@ -67,7 +67,29 @@ class LiveDict(dict[Any, Any], Node):
         return self._plain()
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._assign({key: value})
+        items, recorder = self._items, self._recorder
+        old = items.get(key, MISSING)
+        if (
+            type(value) not in SCALARS
+            or type(key) is not str
+            or (old is not MISSING and type(old) not in SCALARS)
+            or not recorder.plain_names
+        ):
+            self._assign({key: value})
+            return
+        # The same for what is set most often, since nothing that somebody may hold comes in or leaves.
+        if not recorder.open:
+            recorder.check_open()
+        trail = self._trail or self._begin()
+        if old is not value:
+            if old is MISSING:
+                trail.added[key] = None
+            elif key not in trail.added:
+                trail.touched[key] = None
+            items[key] = value
+            dict.__setitem__(self, key, UNREAD if self._bare else value)
+        if recorder.on_change is not None:
+            recorder.on_change()
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
         if key not in self:
@@ -97,7 +119,7 @@ class LiveDict(dict[Any, Any], Node):
             elif key not in trail.added and key not in trail.touched:
                 trail.touched[self._key_of(key)] = None
             items[key] = item
-            dict.__setitem__(self, key, item)
+            dict.__setitem__(self, key, UNREAD if self._bare else item)
         self._recorder.changed()
 
     def __delitem__(self, key: Any) -> None:
@@ -155,7 +177,8 @@ class LiveDict(dict[Any, Any], Node):
             if key not in items or key in trail.added:
                 del source[key]
             else:
-                source[key] = settled(items[key])
+                value = items[key]
+                source[key] = value if type(value) in SCALARS else settled(value)
         for key in trail.added:
             source[key] = settled(items[key])
         if trail.arranged:
@@ -170,6 +193,8 @@ class LiveDict(dict[Any, Any], Node):
 
     def _key_of(self, key: Any) -> Any:
         """Give the key that stands here for `key`, as `1` may for `True`."""
+        if type(key) is str and self._recorder.plain_names:
+            return key
         probe = Probe(key)
         return probe.found if probe in self._items else key
 
@@ -180,13 +205,13 @@ class LiveDict(dict[Any, Any], Node):
         trail, source, items = self._trail, self._source, self._items
         if trail is None:
             return
-        back = [key for key in trail.added if key in trail.touched]
-        stay = self._stay_in_order(back)
+        back = [key for key in trail.added if key in trail.touched] if trail.added else []
+        stay = not back or self._stay_in_order(back)
         gone = [key for key in trail.touched if key not in items or (key in trail.added and not stay)]
         differ.out.extend(place.key(key).edit(Op.DELETE) for key in gone)
         for key in trail.touched:
             if key in items and (stay or key not in trail.added):
-                differ.values(place.key(key), source[key], items[key])
+                differ.at_key(place, key, source[key], items[key])
         for slot, child in trail.parts():
             if slot in trail.touched or slot in trail.added or items.get(slot) is not child:
                 continue  # its place was told already, or it is not there any more

@@ -47,7 +47,11 @@ class LiveList(list[Any], Node):
 
     def _fill(self) -> None:
         self._bare = not SCALARS.issuperset(map(type, self._source))
-        list.extend(self, [UNREAD] * self._length if self._bare else self._source)
+        list.extend(self, (UNREAD,) if self._bare else self._source)
+
+    def __len__(self) -> int:
+        items = self._copied_items
+        return self._length + len(self._tail) if items is None else len(items)
 
     def _dress(self) -> None:
         if self._bare:
@@ -139,7 +143,8 @@ class LiveList(list[Any], Node):
         items = self._exchange(places, items, self._items[index])
         self._widen(min(places, default=len(self._items)), max(places, default=len(self._items) - 1) + 1)
         self._items[index] = items
-        list.__setitem__(self, index, items)
+        if not self._bare:
+            list.__setitem__(self, index, items)
         self._recorder.changed()
 
     def __delitem__(self, index: Any) -> None:
@@ -151,7 +156,9 @@ class LiveList(list[Any], Node):
             self._exchange((), (), self._items[index])
             self._widen(min(places), max(places) + 1)
             del self._items[index]
-            list.__delitem__(self, index)
+            if not self._bare:
+                list.__delitem__(self, index)
+            self._emptied()
             self._recorder.changed()
 
     def pop(self, index: SupportsIndex = -1) -> Any:
@@ -173,7 +180,8 @@ class LiveList(list[Any], Node):
         self._recorder.check_open()
         self._widen(0, len(self._items))
         self._items.reverse()
-        list.reverse(self)
+        if not self._bare:
+            list.reverse(self)
         self._recorder.changed()
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
@@ -197,13 +205,24 @@ class LiveList(list[Any], Node):
             self._splice(end, end, items)
             return
         self._recorder.check_open()
-        items = self._exchange(range(end, end + len(items)), items, ())
+        items = self._taken_in(end, items)
         trail = self._trail or self._begin()
         if items:
             trail.lo, trail.hi = min(trail.lo, end), 0
         self._tail.extend(items)
-        list.extend(self, items)
+        if not self._bare:
+            list.extend(self, items)
         self._recorder.changed()
+
+    def _taken_in(self, end: int, items: list[Any]) -> list[Any]:
+        """Give what is to stand at the end for `items`."""
+        if not self._bare or not all(type(item) in SCALARS or type(item) in self.kinds for item in items):
+            return self._exchange(range(end, end + len(items)), items, ())
+        # The same for what is appended most often: none of it can have a place already, nor be held.
+        return [
+            item if type(item) in SCALARS else self._copied(slot, item)
+            for slot, item in enumerate(items, end)
+        ]
 
     def _splice(self, start: int, stop: int, items: list[Any]) -> None:
         """Put `items` in the place of the run from `start` to `stop`."""
@@ -215,8 +234,16 @@ class LiveList(list[Any], Node):
         if not head == len(old) == len(items):
             self._widen(start + head, stop - tail)
             self._items[start:stop] = items
-            list.__setitem__(self, slice(start, stop), items)
+            if not self._bare:
+                list.__setitem__(self, slice(start, stop), items)
+            self._emptied()
         self._recorder.changed()
+
+    def _emptied(self) -> None:
+        """Show nothing as a builtin, if nothing is left."""
+        if self._bare and not self._items:
+            list.clear(self)
+            self._bare = False
 
     def _widen(self, start: int, stop: int) -> None:
         """Note that the run from `start` to `stop` is about to be replaced."""
@@ -226,6 +253,9 @@ class LiveList(list[Any], Node):
 
     def _accept(self, trail: Trail) -> None:
         if trail.lo == sys.maxsize:
+            return
+        if self._copied_items is None and not self._recorder.open:
+            self._source.extend(map(settled, self._tail))
             return
         # Read before the source grows; and what was appended may be held by the caller, and stays live.
         items, source = self._items, self._source

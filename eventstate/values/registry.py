@@ -95,6 +95,8 @@ class TypeRegistry:
         self.unknown: Literal["error", "keep"] = unknown
         self.by_type: dict[type, Entry] = {}
         self.by_name: dict[str, Entry] = {}
+        self.texts: set[type] = set()
+        """Types whose instances may equal a string, and so be found under it as keys."""
         for cls in types:
             self.register(cls)
 
@@ -137,6 +139,8 @@ class TypeRegistry:
         else:
             entry = _entry_for(cls, name)
         self.by_type[cls] = self.by_name[name] = entry
+        if cls.__eq__ is not object.__eq__ and cls.__hash__ is not None:
+            self.texts.add(cls)
         return cls
 
     def include(self, other: TypeRegistry) -> None:
@@ -149,6 +153,7 @@ class TypeRegistry:
             self._check_name(name, entry.cls)
         self.by_type.update(other.by_type)
         self.by_name.update(other.by_name)
+        self.texts |= other.texts
         if other.unknown == "keep":
             self.unknown = "keep"
 

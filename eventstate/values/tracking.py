@@ -41,13 +41,15 @@ The children themselves would be part of the source, and changes of them the end
 """
 
 
+_NAMES: Final = frozenset({str})
+
 OVER: Final = "the round is over: this part of its state can't be changed any more"
 
 
 class Recorder:
     """What the live objects of one round share."""
 
-    __slots__ = ("codec", "loose", "on_change", "open", "over")
+    __slots__ = ("codec", "loose", "on_change", "open", "over", "plain_names", "watches")
 
     def __init__(self, codec: Codec, on_change: Callable[[], None] | None = None) -> None:
         self.codec = codec
@@ -55,6 +57,8 @@ class Recorder:
         self.open = True
         self.over = OVER  # why it is not open, once it is not
         self.loose: dict[int, Any] = {}  # watched values that were taken out, by their id
+        self.watches = False  # whether there is or was something that may be changed unseen
+        self.plain_names = not codec.types.texts  # whether nothing but a string equals a string
 
     def check_open(self) -> None:
         """Refuse a change that comes after the round."""
@@ -91,8 +95,8 @@ class Trail:
 class Node(Live):
     """A live container: a shallow copy of a plain one, whose children are wrapped when looked at.
 
-    The copy is `_items`. As the builtin that it also is, it has as many elements, under the same keys;
-    but they are `UNREAD`, except those that came in, until all of them are asked for at once.
+    The copy is `_items`. As the builtin that it also is, a dict has `UNREAD` under each of its keys, and a
+    list one `UNREAD` for all that it has, until all children are asked for at once; then they stand there.
     """
 
     __slots__ = ()
@@ -104,7 +108,7 @@ class Node(Live):
     _items: Any  # that copy, in which children are wrapped; all that is recorded is decided by it
     _above: weakref.ref[Node] | None  # where it stands; weak, so that a round is freed at once
     _slot: Any  # its key there; in a list the index that it had at some time
-    _bare: bool  # some children may not be wrapped yet, or stand in `_items` only
+    _bare: bool  # some children may not be wrapped yet; as a builtin it shows none of them
     _trail: Trail | None
 
     copy: Callable[[], Any]  # as the builtins have it
@@ -147,7 +151,7 @@ class Node(Live):
         raise NotImplementedError
 
     def _settle(self, undo: list[Callable[[], None]] | None) -> None:
-        """Make the present the source; what was changed since is forgotten.
+        """Make the present the source; what was changed since is forgotten, or all if the round is over.
 
         Args:
             undo: gets what makes the sources again what they were, the last one first.
@@ -160,6 +164,8 @@ class Node(Live):
         if undo is not None:
             undo.append(functools.partial(self._restore, self._source, self._source.copy()))
         self._accept(trail)
+        if not self._recorder.open:  # nothing will be told from here on
+            return
         fresh = Trail()
         for slot, value in trail.watched.values():
             here = self._slot_of(value, slot)
@@ -212,6 +218,7 @@ class Node(Live):
             return value
         else:
             child = self._recorder.codec.copy(value)
+            self._recorder.watches = True
             (self._trail or self._begin()).watched[id(child)] = slot, child
         self._items[slot] = child
         return child
@@ -241,7 +248,7 @@ class Node(Live):
                 free.pop(id(value), None)  # what comes in twice is copied the second time
                 coming.append(value)
             else:
-                coming.append(self._copied(slot, value))
+                coming.append(self._wrapped(self._copied(slot, value)))
         for item in going.values():
             self._let_go(item, trail)
         for slot, item in zip(slots, coming, strict=True):
@@ -261,19 +268,34 @@ class Node(Live):
             item._above, item._slot = weakref.ref(self), slot  # type: ignore[misc] # the same
             if item._trail:
                 trail.changed[id(item)] = item
-        elif type(item) not in SCALARS and self._recorder.codec.is_mutable(item):
+        elif (
+            type(item) not in SCALARS
+            and type(item) not in self.kinds
+            and self._recorder.codec.is_mutable(item)
+        ):
             self._recorder.loose.pop(id(item), None)
+            self._recorder.watches = True
             trail.watched[id(item)] = slot, item
 
     def _copied(self, slot: Any, value: Any) -> Any:
+        if (
+            type(value) is dict
+            and SCALARS.issuperset(map(type, value.values()))
+            and _NAMES.issuperset(map(type, value))
+        ):
+            return value.copy()  # what is that flat can always be stored
         codec = self._recorder.codec
         try:
             copy = codec.decode(codec.encode_stored(value))
         except UnsupportedValueError:
             codec.encode_stored(value, (*self._path(), slot))  # the same error, with the whole path
             raise
-        kind = self.kinds.get(type(copy))
-        return copy if kind is None else kind._of(copy, self._recorder, None, slot)
+        return copy
+
+    def _wrapped(self, copy: Any) -> Any:
+        """Give what is to stand here for a copy: a container is wrapped later if none here is shown yet."""
+        kind = None if self._bare else self.kinds.get(type(copy))
+        return copy if kind is None else kind._of(copy, self._recorder, None, None)
 
     def __copy__(self) -> Any:
         return self.copy()

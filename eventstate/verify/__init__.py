@@ -12,6 +12,7 @@ from eventstate.values.delta import Op
 from eventstate.verify.commits import Commits
 from eventstate.verify.folds import Folds
 from eventstate.verify.inquiry import Inquiry
+from eventstate.verify.lists import Lists
 from eventstate.verify.report import Finding, VerifyReport
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Verifier:
         self._find = self._inquiry.find
         self._commits = Commits(self._inquiry, seal, progress)
         self._folds = Folds(self._inquiry)
+        self._lists = Lists(self._inquiry)
         self._epoch = 0
         self.overtaken = False
         """Whether payloads were removed while it ran, so that what it found may be none."""
@@ -61,6 +63,7 @@ class Verifier:
             self._tags,
             self._deleted,
             self._folds.check,
+            self._lists.check,
             self._end,
         )
         for check in checks:

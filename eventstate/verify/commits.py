@@ -246,6 +246,6 @@ def _digests(commit: Commit, events: dict[int, Event], redacted: dict[int, bytes
         if seq in redacted:
             yield redacted[seq]
         elif seq in events:
-            yield chain.event_digest(chain.event_salt(commit, seq), events[seq])
+            yield chain.written_digest(commit, seq, events[seq])
         else:
             return

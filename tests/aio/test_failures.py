@@ -278,10 +278,10 @@ async def test_a_version_that_fits_by_chance_does_not_let_a_commit_overwrite_ano
                     other.session("u").update(lambda state: state.update(n=10))
             return real_all(requests)
 
-        def add(branch: Any, tip: Any, draft: Any, names: Any) -> Any:
+        def add(branch: Any, tip: Any, draft: Any, *rest: Any) -> Any:
             if draft.kind == "note" and len(tries) == 1:
                 raise StorageError("injected")
-            return real_add(branch, tip, draft, names)
+            return real_add(branch, tip, draft, *rest)
 
         body = session.round()
         (await body.__aenter__())["n"] = 1
@@ -370,7 +370,7 @@ async def test_an_error_that_can_not_be_copied_reaches_every_waiter_too(tmp_path
         assert [type(result) for result in results] == [Odd] * 3
         journal = store.plain._journal
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(journal.snapshots, "write", lambda: entropy(1))  # once for all of them
+            patch.setattr(journal.postings, "follow", lambda *_: entropy(1))  # in nobody's own savepoint
             broken = True
             patch.setattr(journal.appender, "entropy", bytes)
             works = [store.session(name).update(count) for name in "abc"]
@@ -393,7 +393,7 @@ async def test_a_commit_that_can_not_be_taken_back_takes_the_whole_transaction_w
         sessions = [store.session(name) for name in "abc"]
         await asyncio.gather(*(session.save({"n": 0}) for session in sessions))
         connection, seen = store.plain._journal.connection, list[str]()
-        real = connection.all
+        real = connection.run
 
         def refuse(asked: str, values: Any = ()) -> Any:
             seen.append(asked)
@@ -402,7 +402,7 @@ async def test_a_commit_that_can_not_be_taken_back_takes_the_whole_transaction_w
                 raise StorageError(f"refused: {asked}")
             return real(asked, values)
 
-        monkeypatch.setattr(connection, "all", refuse)
+        monkeypatch.setattr(connection, "run", refuse)
         results = await asyncio.gather(
             *(session.update(count) for session in sessions), return_exceptions=True
         )
@@ -446,10 +446,10 @@ async def test_a_round_does_not_conflict_because_a_note_of_the_same_moment_faile
         appender = store.plain._journal.appender
         real = appender.add
 
-        def add(branch: Any, tip: Any, draft: Any, names: Any) -> Any:
+        def add(branch: Any, tip: Any, draft: Any, *rest: Any) -> Any:
             if draft.kind == "note":
                 raise StorageError("injected")
-            return real(branch, tip, draft, names)
+            return real(branch, tip, draft, *rest)
 
         body = session.round()
         (await body.__aenter__())["n"] = 1

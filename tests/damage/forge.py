@@ -20,8 +20,8 @@ _COMMIT: Final = ", ".join(Commit._fields)
 def forge(path: Path, position: int, value: bytes) -> None:
     """Give the first event of the commit at a position another value, and make every hash after it anew.
 
-    From there on the salts are other ones too, as of commits that nobody ever saw. Snapshots are dropped.
-    What comes out is a whole journal, of a past that never was.
+    From there on the salts are other ones too, as of commits that nobody ever saw. What is derived is
+    dropped. What comes out is a whole journal, of a past that never was.
     """
     database = apsw.Connection(str(path))
     with database:
@@ -34,6 +34,7 @@ def forge(path: Path, position: int, value: bytes) -> None:
         if database.changes() != 1:
             raise ValueError(f"commit {position} has no events")
         database.execute("DELETE FROM snapshots")
+        database.execute("DELETE FROM postings")
         _rehash(database, position)
     database.close()
 
@@ -51,6 +52,7 @@ def cut(path: Path, position: int) -> None:
             """DELETE FROM tags WHERE NOT EXISTS (
                 SELECT 1 FROM commits WHERE commits.id = tags.branch << 32 | tags.number)""",
             "DELETE FROM snapshots",
+            "DELETE FROM postings",
         ):
             database.execute(statement, (position,) if "?1" in statement else ())
     database.close()

@@ -24,6 +24,7 @@ TABLES: Final = (
     "events",
     "tags",
     "snapshots",
+    "postings",
     "redactions",
     "husks",
     "roots",
@@ -114,7 +115,9 @@ _MODULES: Final = (
 
 
 def _column_of(table: str) -> str:
-    return {"tags": "version", "sessions": "user_id", "branches": "name"}.get(table, "id")
+    return {"tags": "version", "postings": "first", "sessions": "user_id", "branches": "name"}.get(
+        table, "id"
+    )
 
 
 def _trigger(table: str, when: str, body: str) -> list[str]:
@@ -282,7 +285,7 @@ def _page(image: Image, what: tuple[Any, ...], _: Path) -> Image:
 def _cell(image: Image, what: tuple[Any, ...], folder: Path) -> Image:
     table, row, column, value = what
     with _edited(image, folder) as database:
-        key = "name" if table == "tags" else "rowid"
+        key = {"tags": "name", "postings": "first"}.get(table, "rowid")
         keys = [found for (found,) in database.execute(f"SELECT {key} FROM {table} ORDER BY 1")]
         columns = [found[1] for found in database.execute(f"PRAGMA table_info({table})")]
         name = columns[column % len(columns)]

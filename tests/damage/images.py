@@ -7,10 +7,12 @@ import struct
 import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 import apsw
 
 from eventstate import Session, StateStore
+from eventstate.journal import postings
 from tests.stores import Clock
 
 PAGE: Final = 4096
@@ -50,8 +52,8 @@ class Originals(NamedTuple):
 
 
 def originals() -> Originals:
-    """Make the journals."""
-    with tempfile.TemporaryDirectory() as name:
+    """Make the journals, which are small, but have postings."""
+    with tempfile.TemporaryDirectory() as name, patch.object(postings, "STEP", 8):
         folder = Path(name)
         random_ = random.Random(20)
         older: list[bytes] = []

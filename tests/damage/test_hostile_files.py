@@ -206,7 +206,7 @@ def test_versions_that_contradict_each_other_are_no_reason_to_try_for_ever(
 
 def test_columns_hold_what_the_schema_says_they_do(tmp_path: Path) -> None:
     # The types that a connection insists on are those of the migrations, column by column.
-    from eventstate.journal.connection import _TYPES
+    from eventstate.journal.columns import TYPES
 
     with StateStore(tmp_path / "a.db"):
         pass
@@ -217,5 +217,5 @@ def test_columns_hold_what_the_schema_says_they_do(tmp_path: Path) -> None:
     database.close()
     assert len(columns) > 40
     for _, name, kind, required, _, key in columns:
-        assert kinds[kind] in _TYPES[name], name
-        assert required or key or type(None) in _TYPES[name], name
+        assert kinds[kind] in TYPES[name], name
+        assert required or key or type(None) in TYPES[name], name

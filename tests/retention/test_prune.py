@@ -282,9 +282,9 @@ def test_the_disk_gets_its_space_back_and_what_is_folded_is_gone(path: Path, pee
         told = session.prune(keep_rounds=2)
         after = len(b"".join(peeper.parts(path)))
         assert told.freed > 200 * 2400 * 0.9
-        assert after < 100_000 < size - told.freed + 100_000
+        assert after < 110_000 < size - told.freed + 110_000
         assert store.stats().file == after
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 110_000
     assert len(rows(path, "husks")) == 198
 
 

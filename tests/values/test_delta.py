@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from eventstate.errors import CorruptJournalError, UnsupportedValueError
 from eventstate.values.codec import Codec
-from eventstate.values.delta import MISSING, Edit, Op, Place, apply, diff, fold, invert
+from eventstate.values.delta import MISSING, Edit, Op, Place, apply, diff, fold
 from eventstate.values.paths import as_path, parse_pointer, pointer, show
 from eventstate.values.registry import TypeRegistry
 from tests.calls import calls
@@ -84,25 +84,13 @@ def test_the_difference_leads_from_a_state_to_a_changed_one_and_back(
     new = rewritten(old, choices)
     edits = recorded(diff(old, new, CODEC))
     assert exact(fold(recorded(edits), CODEC.copy(old))) == exact(new)
-    back = recorded(invert(old, edits, CODEC))
+    back = recorded(diff(new, old, CODEC))
     assert exact(fold(back, CODEC.copy(new))) == exact(old)
-    again = invert(new, back, CODEC)
-    assert exact(fold(recorded(again), CODEC.copy(old))) == exact(new)
 
 
 @given(states | bushy_states)
 def test_a_state_does_not_differ_from_itself(state: dict[Any, Any]) -> None:
     assert diff(state, CODEC.copy(state), CODEC) == []
-
-
-@given(bushy_states, st.randoms(use_true_random=False))
-def test_inverting_leaves_the_state_and_the_edits_alone(old: dict[Any, Any], choices: Any) -> None:
-    edits = recorded(diff(old, rewritten(old, choices), CODEC))
-    was = exact(old), exact([tuple(edit) for edit in edits])
-    back = invert(old, edits, CODEC)
-    assert (exact(old), exact([tuple(edit) for edit in edits])) == was
-    fold(back, fold(recorded(edits), CODEC.copy(old)))
-    assert exact(old) == was[0]  # nothing in the inverse is part of it
 
 
 # Each kind of change has its edit
@@ -318,25 +306,12 @@ def test_a_note_changes_nothing() -> None:
     state = {"a": 1}
     note = Edit((), Op.NOTE, ["tool.called", {"name": "search"}])
     assert fold([note], state) == {"a": 1}
-    assert invert(state, [note], CODEC) == []
 
 
 def test_folding_starts_from_nothing_or_changes_the_state_that_it_was_given() -> None:
     state: dict[Any, Any] = {}
     assert fold([Edit(("a",), Op.SET, 1)], state) is state == {"a": 1}
     assert fold([Edit(("a",), Op.SET, 1)]) == {"a": 1}
-
-
-def test_taking_a_deletion_back_puts_the_key_where_it_was() -> None:
-    old = {"a": 1, "b": {"x": 1, "y": [{"k": 1, "m": 2}]}, "c": 3}
-    for edit in (
-        Edit(("a",), Op.DELETE, None),
-        Edit(("b", "x"), Op.DELETE, None),
-        within(("b", "y"), [0, "k"], Op.DELETE, None),
-        within(("b", "y"), [0], Op.ORDER, ["m", "k"]),
-    ):
-        new = fold([edit], CODEC.copy(old))
-        assert exact(fold(invert(old, [edit], CODEC), new)) == exact(old)
 
 
 # Paths
