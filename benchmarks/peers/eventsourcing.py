@@ -64,7 +64,7 @@ class NormalPool(SQLiteConnectionPool):
 
 
 class Conversations(Application):
-    """The sessions, with the cache that the manual recommends for a single process."""
+    """The sessions, with the cache that the library has for applications of one process."""
 
     env = {  # noqa: RUF012 - the library's own name and type
         "AGGREGATE_CACHE_MAXSIZE": "1000",
@@ -150,8 +150,9 @@ class EventSourcing(Contestant):
             "version": version("eventsourcing"),
             "durability": "WAL, synchronous FULL, one fsync a turn; NORMAL by a subclass of the connection"
             " pool, since there is no setting",
-            "note": "A turn is one event of an aggregate that stays in the application's cache; history reads"
-            " all events of the aggregate; a fork is a new aggregate that begins with a copy of the state.",
+            "note": "A turn is one event of an aggregate that stays in the application's cache, from which"
+            " the latest state is read without a deep copy; history reads all its events; a fork is"
+            " a new aggregate that begins with a copy of the state.",
         }
 
     def turns(self, session: str, turns: list[dict[str, Any]]) -> Answer:
