@@ -10,6 +10,7 @@ from benchmarks import __main__ as program
 from benchmarks import environments, report, suite
 from benchmarks.contests import CONTESTS
 from tests.benchmarks.test_contest import Tiny, entrant
+from tests.benchmarks.test_report import STORED
 
 TABLES = [
     "recorded",
@@ -125,6 +126,20 @@ def test_the_targets_are_measured_where_they_are(tmp_path: Path, monkeypatch: py
     assert results["targets"] == [TARGET | {"detail": {"quick": True, "empty": True}}]
     monkeypatch.setattr(suite, "TARGETS_MODULE", "no_such_targets")
     assert run(tmp_path, chosen=[suite.TARGETS])["targets"] == []
+
+
+def test_the_exit_status_tells_that_a_contestant_was_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = json.loads(STORED.read_text(encoding="utf-8"))
+    monkeypatch.setattr(suite.Run, "results", lambda _run: results)
+    arguments = ["--peers", "none", "--out", str(tmp_path)]
+    assert program.main(arguments) == 1
+    assert "growing, liar: wrong: it has 99 messages" in capsys.readouterr().err
+    for table in results["tables"]:
+        del table["rows"]["liar"]
+    assert program.main(arguments) == 0
+    assert "gone: the environment of gone could not be made" in capsys.readouterr().err
 
 
 def test_the_command_line_chooses_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
