@@ -296,11 +296,6 @@ class Branches(Sessions):
                 high, top = commit.number - 1, commit.version - commit.events
         return None
 
-    def commits_after(self, commit: Commit, limit: int) -> list[Commit]:
-        """Give the next commits of a commit's branch, so many at most."""
-        last = row_id(commit.branch, LOW)
-        return list(map(Commit._make, self._connection.all(sql.COMMITS_FROM, (commit.id + 1, last, limit))))
-
     def find_commit(self, branch: Branch, commit_id: str) -> Commit | None:
         """Find a branch's commit by the id that its writer gave it."""
         return self._commit(sql.SEEN_COMMIT, (branch.id, commit_id))

@@ -105,6 +105,10 @@ LIST_COMMITS: Final = f"SELECT {_COMMIT} FROM commits WHERE position > ? ORDER B
 COMMITS_FROM: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
 COMMIT_REACHING: Final = f"""
     SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? AND version >= ? ORDER BY id LIMIT 1"""
+COMMITS_REACHING: Final = f"""
+    SELECT {_COMMIT} FROM (VALUES {", ".join(["(?, ?, ?)"] * BATCH)}) JOIN commits ON id = (
+        SELECT id FROM commits WHERE id BETWEEN column1 AND column2 AND version >= column3
+        ORDER BY id LIMIT 1)"""
 COUNT_COMMITS: Final = "SELECT count(*) FROM commits"
 FIND_ROUND: Final = f"""
     SELECT {_COMMIT} FROM commits
