@@ -16,7 +16,7 @@ from eventstate.errors import CorruptJournalError
 from eventstate.values.bounds import check_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 MARK: Final = b"\x02"
 """How data begins that is a recipe. A zlib stream, which other data is, begins with `x`."""
@@ -122,6 +122,8 @@ def read(data: bytes, size: int, version: int) -> Recipe:
 
 
 def _inflated(data: bytes, size: int) -> bytes:
+    if size < 0:
+        raise ValueError("of no size")
     # A byte of the state takes no more than two here, told by reference or not.
     unpacker, most = zlib.decompressobj(), min(max(FREE, MAX_RATIO * len(data)), 2 * size + 1024)
     packed = unpacker.decompress(data[len(MARK) :], max_length=most)
@@ -177,13 +179,14 @@ def tell(packed: bytes, parts: list[Part]) -> Recipe:
     return Recipe(literal, tuple(parts), len(packed))
 
 
-def join(recipe: Recipe, told: list[bytes | memoryview]) -> bytes:
-    """Make a packed state of its recipe and what stands in events, part by part."""
+def join(recipe: Recipe, told: Iterable[Sequence[bytes | memoryview]]) -> bytes:
+    """Make a packed state of its recipe and what stands in events, the pieces of each part."""
     literal, at, end = memoryview(recipe.literal), 0, 0
     pieces: list[bytes | memoryview] = []
-    for part, piece in zip(recipe.parts, told, strict=True):
+    for part, found in zip(recipe.parts, told, strict=True):
         before = part.at - end
-        pieces += (literal[at : at + before], piece)
+        pieces.append(literal[at : at + before])
+        pieces += found
         at, end = at + before, part.end
     pieces.append(literal[at:])
     return b"".join(pieces)

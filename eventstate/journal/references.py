@@ -28,6 +28,9 @@ MIN_SLICE: Final = 64
 _MIN_PIECE: Final = 16  # of a run, which tells many at once
 _MIN_DENSITY: Final = 4  # bytes that a run must give for each event that it goes by
 _PAGE: Final = 4096
+_JOINED: Final = 1 << 17  # bytes of a run to read at once, about
+_FEW: Final = 64  # events that are read at once whatever their size
+_ALONE: Final = 4  # events that are read one by one
 _NEAR: Final = 64  # bytes between one piece and the next
 _MANY: Final = 8  # gaps that each piece is tried in
 _LEFT: Final = 1024  # pieces that are looked for everywhere
@@ -66,8 +69,8 @@ class References:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def told(self, branch: Branch, parts: tuple[Part, ...]) -> list[bytes | memoryview]:
-        """Read what parts of a recipe refer to.
+    def told(self, branch: Branch, parts: tuple[Part, ...]) -> Iterator[list[bytes] | list[memoryview]]:
+        """Read what parts of a recipe refer to, each in pieces.
 
         Raises:
             CorruptJournalError: it is not there any more, or not what it was.
@@ -76,24 +79,28 @@ class References:
         sliced = sum(part.length for part in parts if part.rule is None)
         if sliced > max(FREE, MAX_RATIO * sum(map(len, values.values()))):
             raise CorruptJournalError(f"{self._connection.path}: few bytes of events for {sliced} of a state")
-        found: list[bytes | memoryview] = []
         for part in parts:
-            piece: bytes | memoryview
+            pieces: list[bytes] | list[memoryview]
             if part.rule is None:
-                piece = memoryview(values.get(part.first, b""))[part.start : part.start + part.length]
+                pieces = [memoryview(values.get(part.first, b""))[part.start : part.start + part.length]]
             else:
-                piece = self._run(branch, part, part.rule)
-            if len(piece) != part.length:
+                pieces = self._run(branch, part, part.rule)
+            if sum(map(len, pieces)) != part.length:
                 raise CorruptJournalError(
                     f"{self._connection.path}: event {part.first} is not what a snapshot refers to"
                 )
-            found.append(piece)
-        return found
+            yield pieces
 
     def _values(self, branch: Branch, seqs: list[int]) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         for owner, low, high in segments(branch, seqs[0] - 1, seqs[-1]) if seqs else ():
             own = seqs[bisect.bisect_right(seqs, low) : bisect.bisect_right(seqs, high)]
+            if len(own) <= _ALONE:
+                for seq in own:
+                    row = self._connection.one(sql.GET_EVENT, (row_id(owner.id, seq),))
+                    if row is not None and row[-1] is not None:
+                        found[seq] = row[-1]
+                continue
             for at in range(0, len(own), sql.BATCH):
                 keys = [row_id(owner.id, seq) for seq in own[at : at + sql.BATCH]]
                 keys += keys[-1:] * (sql.BATCH - len(keys))
@@ -101,13 +108,16 @@ class References:
                 found.update((key & LOW, value) for key, value in rows if value is not None)
         return found
 
-    def _run(self, branch: Branch, part: Part, rule: Rule) -> bytes:
+    def _run(self, branch: Branch, part: Part, rule: Rule) -> list[bytes]:
+        """Read a run, some at a time: the memory of what was joined is at hand for what is made of it."""
         found: list[bytes] = []
+        step = max((part.last - part.first + 1) * _JOINED // part.length, _FEW)
         for owner, low, high in segments(branch, part.first - 1, part.last):
-            bounds = row_id(owner.id, low), row_id(owner.id, high)
-            [(joined,)] = self._connection.all(sql.JOINED_VALUES, (part.start + 1, *bounds, *rule))
-            found.append(joined or b"")
-        return found[0] if len(found) == 1 else b"".join(found)
+            for after in range(low, high, step):
+                bounds = row_id(owner.id, after), row_id(owner.id, min(after + step, high))
+                [(joined,)] = self._connection.all(sql.JOINED_VALUES, (part.start + 1, *bounds, *rule))
+                found.append(joined or b"")
+        return found
 
     def find(self, branch: Branch, version: int, packed: bytes, known: Known | None) -> Recipe:
         """Find what a packed state has in common with the events up to its version.

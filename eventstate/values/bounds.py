@@ -18,6 +18,8 @@ MAX_ALIKE: Final = 1000
 SMALL: Final = 4096
 """Bytes of which neither a promised length nor a choice of keys takes much."""
 
+_ARRAY_HEADS: Final = (b"\xdc", b"\xdd")
+_FEW: Final = 8
 _CROWDED: Final = 1 << 16  # bytes below which no choice of keys takes long
 
 
@@ -28,13 +30,29 @@ class CrowdedError(Exception):
 def check_lengths(data: bytes) -> None:
     """Compare the lengths that are promised in `data` with what there is, without building anything.
 
+    Room is made for the elements of arrays alone before they are there: what is decoded must not promise an
+    array more of them than it has bytes. So a few arrays take no more room than other things of that size do.
+
     Raises:
         msgpack.UnpackException, ValueError: there is less.
     """
-    if len(data) > SMALL:
+    if len(data) > SMALL and not _has_few_arrays(data):
         scanner = msgpack.Unpacker(max_buffer_size=len(data))
         scanner.feed(data)
         scanner.skip()
+
+
+def _has_few_arrays(data: bytes) -> bool:
+    """Say whether few arrays of more than 15 elements can begin in `data`; text in ASCII has none."""
+    left = _FEW
+    for head in _ARRAY_HEADS:
+        at = data.find(head)
+        while at >= 0:
+            left -= 1
+            if left < 0:
+                return False
+            at = data.find(head, at + 1)
+    return True
 
 
 def sparing(restore: Callable[[int, bytes], Any], size: int) -> Callable[[int, bytes], Any]:

@@ -326,7 +326,10 @@ def _apply(state: dict[Any, Any], path: Path, op: int, value: Any) -> None:
     if op == _ORDER:
         _reorder(_walk(state, path), value)
         return
-    parent, last = _walk(state, path[:-1]), path[-1]
+    parent: Any = state
+    for key in path[:-1]:
+        parent = parent[key]
+    last = path[-1]
     if isinstance(parent, list) and not 0 <= last < len(parent):
         raise IndexError(f"no index {last}")
     if op == _SET:

@@ -282,8 +282,8 @@ def break_heads(patch: pytest.MonkeyPatch) -> None:
 def break_walking(patch: pytest.MonkeyPatch) -> None:
     advance = Reader.advance
 
-    def late(self: Reader, state: Any, branch: Any, after: int, upto: int) -> Any:
-        return advance(self, state, branch, after + (after == 3), upto)
+    def late(self: Reader, state: Any, branch: Any, after: int, *rest: Any) -> Any:
+        return advance(self, state, branch, after + (after == 3), *rest)
 
     patch.setattr(Reader, "advance", late)
 
