@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from eventstate.commits import CommitOptions
-    from eventstate.history import Round
     from eventstate.journal.append import Appended, Request
     from eventstate.journal.journal import Journal
     from eventstate.journal.records import Draft
+    from eventstate.rounds import Round
     from eventstate.values.delta import Edit
     from eventstate.writer import Opened, Writer
 

@@ -124,7 +124,8 @@ class Journal:
         commit = appended.commit
         epoch = self.branches.epoch(commit.position)
         start = commit._replace(weight=0)
-        nothing = Head(appended.branch, start, {}, 0, Marks(Mark(), Mark()), epoch, appended.key)
+        marks = Marks(Mark(), Mark())
+        nothing = Head(appended.branch, start, {}, 0, marks, epoch=epoch, key=appended.key)
         self.bring(nothing, draft)
         self.advance_head(nothing, appended)
 
@@ -169,7 +170,7 @@ class Journal:
             size = len(self.codec.encode(state))
             marks = Marks(*(mark if mark.size else mark._replace(size=size) for mark in marks))
         size = marks.head.size + commit.weight - marks.head.weight
-        head = Head(branch, commit, state, size, marks, epoch, key)
+        head = Head(branch, commit, state, size, marks, epoch=epoch, key=key)
         deep = len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number
         if deep and not self.connection.read_only:
             self.snapshots.flatten(head)
