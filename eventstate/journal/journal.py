@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,9 +56,7 @@ class Journal:
         self.cipher = Cipher(keys, entropy)
         self.codec = Codec(types)
         self.events = EventCodec(self.codec)
-        keeping = copy.copy(types)  # it shares what is registered, later too
-        keeping.unknown = "keep"
-        self.lenient = Codec(keeping)
+        self.lenient = Codec(types.keeping())
         """For metadata: a type that is not registered here must not hide the commit."""
         self.connection = Connection(
             os.fspath(path), read_only=read_only, durability=durability, timeout=timeout, vfs=vfs

@@ -1,6 +1,6 @@
 """What the journal's rows are in memory: plain, immutable data."""
 
-# Annotations are no strings here: a named tuple would compile each of them when it is made.
+from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
@@ -22,9 +22,9 @@ class Branch(NamedTuple):
     id: int
     session: int
     name: str
-    parent: "Branch | None"
+    parent: Branch | None
     parent_version: int
-    origin: "Branch | None"
+    origin: Branch | None
     origin_commit: int
     origin_round: int | None
     origin_named: int | None

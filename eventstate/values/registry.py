@@ -156,6 +156,12 @@ class TypeRegistry:
         if other.unknown == "keep":
             self.unknown = "keep"
 
+    def keeping(self) -> TypeRegistry:
+        """Give a registry of the same types, of later ones too, that keeps values of unregistered types."""
+        other = TypeRegistry(unknown="keep")
+        other.by_type, other.by_name, other.texts = self.by_type, self.by_name, self.texts
+        return other
+
     def _check_name(self, name: str, cls: type) -> None:
         taken = self.by_name.get(name)
         if taken is not None and taken.cls is not cls:
