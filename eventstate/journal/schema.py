@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import functools
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+import os
+from typing import Final
 
-from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError
+from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError, StorageError
 from eventstate.journal import statements as sql
 from eventstate.journal.connection import Connection
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
 
 APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
@@ -20,14 +16,25 @@ PAGE_SIZE: Final = 4096
 
 @functools.cache
 def migrations() -> tuple[str, ...]:
-    """Give the migrations' SQL, the first one making format 1."""
-    folder: Traversable = resources.files("eventstate") / "_schema"
-    if not folder.is_dir():  # an editable install: the folder stands beside the package
-        folder = Path(__file__).parents[2] / "schema"
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
-    )
-    return tuple(file.read_text("utf-8") for file in files)
+    """Give the migrations' SQL, the first one making format 1.
+
+    Raises:
+        StorageError: they can't be read, as in a zip file.
+    """
+    package = os.path.dirname(os.path.dirname(__file__))
+    folder = os.path.join(package, "_schema")
+    if not os.path.isdir(folder):  # an editable install: the folder stands beside the package
+        folder = os.path.join(os.path.dirname(package), "schema")
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".sql"))
+        return tuple(_text(os.path.join(folder, name)) for name in names)
+    except OSError as error:
+        raise StorageError(f"{folder}: eventstate needs its migrations as files there: {error}") from error
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 @functools.cache

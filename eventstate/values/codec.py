@@ -12,9 +12,8 @@ MessagePack: https://github.com/msgpack/msgpack/blob/master/spec.md
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import functools
-import uuid
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
@@ -26,6 +25,8 @@ from eventstate.values.registry import TypeRegistry, Unregistered
 from eventstate.values.times import dump_zone, load_datetime, load_time
 
 if TYPE_CHECKING:
+    import decimal
+    import uuid
     from collections.abc import Callable, Iterator
 
 MAX_DEPTH: Final = 200
@@ -37,9 +38,7 @@ DATETIME, DATE, TIME, TIMEDELTA, UUID, REGISTERED = 8, 9, 10, 11, 12, 13
 SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose values MessagePack holds by itself and that never change."""
 
-_ATOMS: Final = SCALARS | {
-    complex, decimal.Decimal, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID,
-}  # fmt: skip
+_ATOMS: Final = SCALARS | {complex, dt.datetime, dt.date, dt.time, dt.timedelta}
 SAFE_KEYS: Final = SCALARS - {float}
 """Types of which every value can be a key and be found again."""
 
@@ -197,7 +196,7 @@ class Codec:
         if kind is tuple or kind is frozenset:
             return any(isinstance(item, (dict, list)) or self.is_mutable(item) for item in value)
         entry = self.types.by_type.get(kind)
-        return entry.mutable if entry is not None else True
+        return entry.mutable if entry is not None else _rare(kind) is None
 
     def _pack(self, value: Any, level: int = 0) -> bytes:
         """Pack `value`, which stands inside `level` extension types."""
@@ -237,7 +236,7 @@ class Codec:
             return REGISTERED, [entry.name, entry.dumped(value)]
         if kind is Unregistered:
             return REGISTERED, [value.name, value.payload]
-        dump = _DUMPS.get(kind)
+        dump = _DUMPS.get(kind) or _rare(kind)
         if dump is None:
             raise TypeError(f"{kind.__module__}.{kind.__qualname__} can't be stored; register the type")
         return dump(value)
@@ -259,7 +258,7 @@ class Codec:
         if code == SURROGATES:
             return data.decode("utf-8", "surrogatepass")
         if code == UUID:
-            return uuid.UUID(bytes=data)
+            return _load_uuid(data)
         if level == MAX_DEPTH:
             raise ValueError(_TOO_DEEP)
         parts = self._unpack(data, level + 1)
@@ -345,7 +344,7 @@ class Codec:
                 id(child): ((*where, step), child)
                 for where, node in level.values()
                 for step, child in (*self._children(node), *_odd_keys(node))
-                if type(child) not in _ATOMS
+                if _may_have_parts(type(child))
             }
 
     def _children(self, node: Any) -> Iterator[tuple[Any, Any]]:
@@ -377,7 +376,7 @@ def _unpacked(data: bytes, **hooks: Any) -> Any:
 
 
 def _odd_keys(node: Any) -> list[tuple[Any, Any]]:
-    return [(key, key) for key in node if type(key) not in _ATOMS] if isinstance(node, dict) else []
+    return [(key, key) for key in node if _may_have_parts(type(key))] if isinstance(node, dict) else []
 
 
 def _unsupported(path: Path, error: Exception) -> UnsupportedValueError:
@@ -401,7 +400,19 @@ def _escape(value: Any) -> Any:
     return value
 
 
+def _may_have_parts(kind: type) -> bool:
+    return kind not in _ATOMS and _rare(kind) is None
+
+
+def _load_uuid(data: bytes) -> uuid.UUID:
+    import uuid
+
+    return uuid.UUID(bytes=data)
+
+
 def _load_decimal(text: Any) -> decimal.Decimal:
+    import decimal
+
     if type(text) is not str:  # of a long integer it takes time that grows with the square of its length
         raise TypeError("a decimal is no string")
     return decimal.Decimal(text)
@@ -409,7 +420,6 @@ def _load_decimal(text: Any) -> decimal.Decimal:
 
 _DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
     complex: lambda v: (COMPLEX, [v.real, v.imag]),
-    decimal.Decimal: lambda v: (DECIMAL, str(v)),
     dt.datetime: lambda v: (
         DATETIME,
         [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, dump_zone(v)],
@@ -417,8 +427,22 @@ _DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
     dt.date: lambda v: (DATE, [v.year, v.month, v.day]),
     dt.time: lambda v: (TIME, [v.hour, v.minute, v.second, v.microsecond, v.fold, dump_zone(v)]),
     dt.timedelta: lambda v: (TIMEDELTA, [v.days, v.seconds, v.microseconds]),
-    uuid.UUID: lambda v: (UUID, v.bytes),
 }
+_RARE: Final[tuple[tuple[str, str, Callable[[Any], tuple[int, Any]]], ...]] = (
+    ("decimal", "Decimal", lambda v: (DECIMAL, str(v))),
+    ("uuid", "UUID", lambda v: (UUID, v.bytes)),
+)
+"""Types whose modules are loaded by those alone who have values of them, as that takes a while."""
+
+
+def _rare(kind: type) -> Callable[[Any], tuple[int, Any]] | None:
+    """Give what dumps the values of a type in `_RARE`; `None` if it is none."""
+    for module, name, dump in _RARE:
+        if kind is getattr(sys.modules.get(module), name, None):
+            return dump
+    return None
+
+
 _LOADS: Final[dict[int, Callable[[Any], Any]]] = {
     TUPLE: tuple,
     SET: lambda parts: set(refuse_alike(parts)),
