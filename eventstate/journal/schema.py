@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError
 from eventstate.journal import statements as sql
@@ -16,18 +17,42 @@ if TYPE_CHECKING:
 
 APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
+_TOKEN: Final = re.compile(r"[ \n]+|--[^\n\0]*|(\w+|>>|[(),;])", re.ASCII)
+_MARK: Final = re.compile(r" ?(>>|[(),;]) ?")
 
 
 @functools.cache
 def migrations() -> tuple[str, ...]:
-    """Give the migrations' SQL, the first one making format 1."""
+    """Give the migrations' SQL, the first one making format 1.
+
+    It is bare, as a file keeps the text of each table: with comments they take pages.
+    """
     folder: Traversable = resources.files("eventstate") / "_schema"
     if not folder.is_dir():  # an editable install: the folder stands beside the package
         folder = Path(__file__).parents[2] / "schema"
     files = sorted(
         (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
     )
-    return tuple(file.read_text("utf-8") for file in files)
+    return tuple(bare(file.read_text("utf-8")) for file in files)
+
+
+def bare(text: Any) -> Any:
+    """Give SQL without comments and without the white space that it can do without.
+
+    Two texts come out alike only if SQLite reads the same tokens in both. What has any but the few kinds
+    of tokens that the migrations are made of, as quotes, is given as it is: it could hide anything.
+    """
+    if not isinstance(text, str):
+        return text
+    tokens: list[str] = []
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            return text
+        tokens += filter(None, found.groups())
+        at = found.end()
+    return _MARK.sub(r"\1", " ".join(tokens))
 
 
 @functools.cache
@@ -36,9 +61,14 @@ def expected_schema() -> frozenset[tuple[str, str, str]]:
     scratch = Connection(":memory:", read_only=False, durability="normal", timeout=1)
     for script in migrations():
         scratch.migrate(script)
-    rows = frozenset(scratch.all(sql.SCHEMA))
+    rows = schema(scratch)
     scratch.close()
     return rows
+
+
+def schema(connection: Connection) -> frozenset[tuple[str, str, str]]:
+    """Give `(type, name, sql)` of what stands in a file beside what SQLite made itself; the SQL is bare."""
+    return frozenset((kind, name, bare(text)) for kind, name, text in connection.all(sql.SCHEMA))
 
 
 def prepare(connection: Connection) -> None:
@@ -74,7 +104,7 @@ def _check_tables(connection: Connection) -> None:
     ours = expected_schema()
     tables = {name for kind, name, _ in ours if kind == "table"}
     for table, kind, name, text in connection.all(sql.SCHEMA_OF_TABLES):
-        if kind != "trigger" and {name, table} & tables and (kind, name, text) not in ours:
+        if kind != "trigger" and {name, table} & tables and (kind, name, bare(text)) not in ours:
             raise CorruptJournalError(f"{connection.path}: the {kind} {name} is not what eventstate makes")
 
 

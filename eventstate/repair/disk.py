@@ -12,8 +12,10 @@ from eventstate.journal.schema import PAGE_SIZE, migrations
 
 _numbers: Final = itertools.count(1)
 
-# Of the header of a page's tree, which on the first page comes after 100 bytes: how many cells it has, its
-# child on the right, and where the cells are. https://www.sqlite.org/fileformat2.html, 1.6.
+# Of the header of a page's tree, which on the first page comes after 100 bytes: its kind, how many cells it
+# has, its child on the right, and where the cells are. https://www.sqlite.org/fileformat2.html, 1.6.
+_KIND: Final = 100
+_INTERIOR: Final = 5
 _COUNT: Final = 103
 _RIGHT: Final = 108
 _POINTERS: Final = 112
@@ -29,7 +31,11 @@ _FIELDS: Final = (
 
 
 def layouts() -> list[list[tuple[int, bytes]]]:
-    """Give the pages that name the tables, with where they stand, of a new file and of a rebuilt one."""
+    """Give the pages that name the tables, with where they stand, of a new file and of a rebuilt one.
+
+    SQLite keeps the first pages of tables and indexes together, in the order in which they were made: they
+    are where they are in files of older formats too, whose texts have comments and take more pages.
+    """
     database = apsw.Connection(":memory:")
     database.pragma("page_size", PAGE_SIZE)
     database.pragma("auto_vacuum", "INCREMENTAL")
@@ -43,12 +49,14 @@ def layouts() -> list[list[tuple[int, bytes]]]:
 
 
 def _first_pages(image: bytes) -> list[tuple[int, bytes]]:
-    """Give the first page and its children: it is too small for the statements of all tables."""
-    children = {int.from_bytes(image[_RIGHT : _RIGHT + 4], "big")}
-    for cell in range(int.from_bytes(image[_COUNT : _COUNT + 2], "big")):
-        pointer = _POINTERS + 2 * cell
-        start = int.from_bytes(image[pointer : pointer + 2], "big")
-        children.add(int.from_bytes(image[start : start + 4], "big"))
+    """Give the first page and, if it is too small for the texts of all tables, its children."""
+    children: set[int] = set()
+    if image[_KIND] == _INTERIOR:
+        children.add(int.from_bytes(image[_RIGHT : _RIGHT + 4], "big"))
+        for cell in range(int.from_bytes(image[_COUNT : _COUNT + 2], "big")):
+            pointer = _POINTERS + 2 * cell
+            start = int.from_bytes(image[pointer : pointer + 2], "big")
+            children.add(int.from_bytes(image[start : start + 4], "big"))
     starts = [0, *((child - 1) * PAGE_SIZE for child in sorted(children))]
     return [(start, image[start : start + PAGE_SIZE]) for start in starts]
 

@@ -9,7 +9,7 @@ from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyErr
 from eventstate.journal import statements as sql
 from eventstate.journal.connection import Connection
 from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Commit, Event, Husk, row_id
-from eventstate.journal.schema import APPLICATION_ID, expected_schema, migrations
+from eventstate.journal.schema import APPLICATION_ID, expected_schema, migrations, schema
 from eventstate.repair.disk import MendedDisk, layouts
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def _tables(connection: Connection) -> set[str]:
     version, known = int(connection.pragma("user_version")), len(migrations())
     newer = connection.pragma("application_id") == APPLICATION_ID and version > known
     # One damaged byte makes it look newer, too.
-    if newer and set(connection.all(sql.SCHEMA)) != set(expected_schema()):
+    if newer and schema(connection) != expected_schema():
         raise NewerFormatError(
             f"{connection.path}: written in format {version}; this eventstate knows up to {known}"
         )
