@@ -60,15 +60,15 @@ class Source:
         try:
             self._open(path, MendedDisk())
         except (CorruptJournalError, StorageError):
-            scores = [self._score(path, pages) for pages in layouts()]
+            scores = [self._score(path, first) for first in layouts()]
             if not any(scores):
                 raise CorruptJournalError(f"{path}: not even its tables can be found: {error}") from error
             self._open(path, MendedDisk(layouts()[scores.index(max(scores))]))
 
-    def _score(self, path: str, pages: list[tuple[int, bytes]]) -> int:
-        """Count the first commits that are where tables begin if these pages are the ones that name them."""
+    def _score(self, path: str, first: bytes) -> int:
+        """Count the first commits that are where tables begin if this page is the one that names them."""
         try:
-            self._open(path, MendedDisk(pages))
+            self._open(path, MendedDisk(first))
         except (CorruptJournalError, StorageError):
             return 0
         found = [self.first(position) for position in range(1, _PAGE)]
