@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Final
+import re
+from typing import Any, Final
 
 from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError, StorageError
 from eventstate.journal import statements as sql
@@ -12,11 +13,15 @@ from eventstate.journal.connection import Connection
 
 APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
+_TOKEN: Final = re.compile(r"[ \n]+|--[^\n\0]*|(\w+|>>|[(),;])", re.ASCII)
+_MARK: Final = re.compile(r" ?(>>|[(),;]) ?")
 
 
 @functools.cache
 def migrations() -> tuple[str, ...]:
     """Give the migrations' SQL, the first one making format 1.
+
+    It is bare, as a file keeps the text of each table: with comments they take pages.
 
     Raises:
         StorageError: they can't be read, as in a zip file.
@@ -27,7 +32,7 @@ def migrations() -> tuple[str, ...]:
         folder = os.path.join(os.path.dirname(package), "schema")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".sql"))
-        return tuple(_text(os.path.join(folder, name)) for name in names)
+        return tuple(bare(_text(os.path.join(folder, name))) for name in names)
     except OSError as error:
         raise StorageError(f"{folder}: eventstate needs its migrations as files there: {error}") from error
 
@@ -37,15 +42,39 @@ def _text(path: str) -> str:
         return file.read()
 
 
+def bare(text: Any) -> Any:
+    """Give SQL without comments and without the white space that it can do without.
+
+    Two texts come out alike only if SQLite reads the same tokens in both. What has any but the few kinds
+    of tokens that the migrations are made of, as quotes, is given as it is: it could hide anything.
+    """
+    if not isinstance(text, str):
+        return text
+    tokens: list[str] = []
+    at = 0
+    while at < len(text):
+        found = _TOKEN.match(text, at)
+        if found is None:
+            return text
+        tokens += filter(None, found.groups())
+        at = found.end()
+    return _MARK.sub(r"\1", " ".join(tokens))
+
+
 @functools.cache
 def expected_schema() -> frozenset[tuple[str, str, str]]:
     """Give `(type, name, sql)` of the tables and indexes that the migrations make."""
     scratch = Connection(":memory:", read_only=False, durability="normal", timeout=1)
     for script in migrations():
         scratch.migrate(script)
-    rows = frozenset(scratch.all(sql.SCHEMA))
+    rows = schema(scratch)
     scratch.close()
     return rows
+
+
+def schema(connection: Connection) -> frozenset[tuple[str, str, str]]:
+    """Give `(type, name, sql)` of what stands in a file beside what SQLite made itself; the SQL is bare."""
+    return frozenset((kind, name, bare(text)) for kind, name, text in connection.all(sql.SCHEMA))
 
 
 def prepare(connection: Connection) -> None:
@@ -81,7 +110,7 @@ def _check_tables(connection: Connection) -> None:
     ours = expected_schema()
     tables = {name for kind, name, _ in ours if kind == "table"}
     for table, kind, name, text in connection.all(sql.SCHEMA_OF_TABLES):
-        if kind != "trigger" and {name, table} & tables and (kind, name, text) not in ours:
+        if kind != "trigger" and {name, table} & tables and (kind, name, bare(text)) not in ours:
             raise CorruptJournalError(f"{connection.path}: the {kind} {name} is not what eventstate makes")
 
 
