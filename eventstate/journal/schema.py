@@ -13,8 +13,8 @@ from eventstate.journal.connection import Connection
 
 APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
-_TOKEN: Final = re.compile(r"[ \n]+|--[^\n\0]*|(\w+|>>|[(),;])", re.ASCII)
-_MARK: Final = re.compile(r" ?(>>|[(),;]) ?")
+_LEXEME: Final = r"[ \n]+|--[^\n\0]*|(\w+|>>|[(),;])"
+_MARK: Final = r" ?(>>|[(),;]) ?"
 
 
 @functools.cache
@@ -50,15 +50,16 @@ def bare(text: Any) -> Any:
     """
     if not isinstance(text, str):
         return text
+    token = re.compile(_LEXEME, re.ASCII)
     tokens: list[str] = []
     at = 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
+        found = token.match(text, at)
         if found is None:
             return text
         tokens += filter(None, found.groups())
         at = found.end()
-    return _MARK.sub(r"\1", " ".join(tokens))
+    return re.sub(_MARK, r"\1", " ".join(tokens))
 
 
 @functools.cache
