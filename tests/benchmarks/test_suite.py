@@ -82,12 +82,6 @@ def test_a_run_without_peers_ends_in_a_page_and_results(tmp_path: Path) -> None:
     assert "No peer took part" in page
 
 
-def test_the_floor_writes_the_rows_that_the_store_wrote(tmp_path: Path) -> None:
-    (table,) = run(tmp_path, chosen=["attributes"])["tables"][:1]
-    ours, floor = table["rows"]["eventstate"], table["rows"]["apsw"]
-    assert floor["bytes"] == ours["bytes"]
-
-
 def test_a_peer_that_is_wrong_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     entrants = [*suite.own()[:1], entrant("Forgetful"), entrant("Stillborn")]
     results = run(tmp_path, chosen=["growing"], entrants=entrants)
