@@ -260,6 +260,9 @@ class StateStore:
         """Give the position and the chained hash of the last commit, to be kept where nobody can change it.
 
         `verify(seal=...)` then proves that no commit up to this one was rewritten, or cut off.
+
+        Raises:
+            CorruptJournalError: the chain of the newest commits is broken.
         """
         from eventstate.verify.seal import Seal
 

@@ -92,9 +92,15 @@ class Branches(Sessions):
         return Tip(commit, is_latest, deleted, epoch or 0)
 
     def last_of_all(self) -> Last:
-        """Give what the store's next commit follows on."""
-        row = self._connection.one(sql.LAST_COMMIT)
-        return Last() if row is None else Last._make(row)
+        """Give what the store's next commit follows on.
+
+        Raises:
+            CorruptJournalError: the chain up to there is broken.
+        """
+        last = Last.of(self._connection.all(sql.LAST_COMMITS))
+        if last is None:
+            raise CorruptJournalError(f"{self._connection.path}: the chain of its newest commits is broken")
+        return last
 
     def last(self, view: View) -> Commit | None:
         """Give the last commit of a view."""
