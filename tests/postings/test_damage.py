@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 import pytest
 
 from eventstate import CorruptJournalError, StateStore
+from eventstate.journal import statements as sql
 from eventstate.journal.postings import Posting
 from tests.postings.lists import filled, scanning, sizes, told
 from tests.retention.raw import rows
@@ -144,6 +145,23 @@ def test_one_event_twice_does_not_hide_that_another_is_missing(listed: bytes, tm
     database.close()
     with StateStore(path) as store:
         assert "lists have an event twice" in str(store.verify())
+
+
+def test_an_event_that_is_listed_twice_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sizes(32):
+        filled(path, 100, 10).close()
+    database = apsw.Connection(str(path))
+    found: Any = database.execute("SELECT path, first, last, data FROM postings WHERE path = x'a164a179'")
+    # With the event that sets `d`, the last of those that are looked up at one time.
+    seq = [seq for row in found for seq in Posting(*row).seqs()][sql.BATCH - 2]
+    database.execute("INSERT INTO postings VALUES (1, x'a164c1c1', ?, ?, x'')", (seq, seq))
+    database.close()
+    with sizes(32, _DENSE=0), StateStore(path) as store:
+        session = store.session("alice")
+        with scanning():
+            expected = told(session, ("d", "y"))
+        assert told(session, ("d", "y")) == expected
 
 
 def test_lists_end_before_an_event_that_is_missing(listed: bytes, tmp_path: Path) -> None:
