@@ -67,7 +67,9 @@ class Origins:
                 place = bisect.bisect_left(versions, seq)
                 if place < len(commits) and seq > commits[place].version - commits[place].events:
                     self._page, self._ahead = [commits[place]], 1
-                yield self.of(owner, seq)
+                    yield commits[place]
+                else:
+                    yield self.of(owner, seq)
 
     def _expected(self, owner: Branch, seqs: Sequence[int]) -> list[Commit]:
         """Look for commits between that of the first of some events and that of the last."""
