@@ -70,6 +70,8 @@ class Recipe(NamedTuple):
     """What stands in no event: all that is before, between and after the parts."""
     parts: tuple[Part, ...]
     size: int
+    checksum: int
+    """The CRC-32 of the packed state: what stands in events may be damaged there."""
 
     def pack(self) -> bytes:
         """Give the bytes of it."""
@@ -89,7 +91,7 @@ class Recipe(NamedTuple):
             for column, number in zip(columns, row, strict=True):
                 column.append(number)
             end, seq = part.end, part.last
-        packed: bytes = msgpack.packb([self.literal, rules, columns])
+        packed: bytes = msgpack.packb([self.literal, rules, columns, self.checksum])
         return packed
 
     def stored(self) -> bytes:
@@ -113,8 +115,9 @@ def read(data: bytes, size: int, version: int) -> Recipe:
         CorruptJournalError: it is none, or tells of what can't be.
     """
     try:
-        literal, rules, columns = msgpack.unpackb(_inflated(data, size))
-        recipe = Recipe(literal, tuple(_parts([Rule(*rule) for rule in rules], columns)), size)
+        literal, rules, columns, checksum = msgpack.unpackb(_inflated(data, size))
+        parts = tuple(_parts([Rule(*rule) for rule in rules], columns))
+        recipe = Recipe(literal, parts, size, checksum)
         _check(recipe, version)
     except (zlib.error, msgpack.UnpackException, ValueError, TypeError, LookupError) as error:
         raise CorruptJournalError(f"no recipe of a state: {error!r}") from error
@@ -153,7 +156,7 @@ def _check(recipe: Recipe, version: int) -> None:
     Raises:
         ValueError: it does.
     """
-    literal, parts, size = recipe
+    literal, parts, size, _ = recipe
     if type(literal) is not bytes or len(literal) + sum(part.length for part in parts) != size:
         raise ValueError("it is not of the state's size")
     if parts and parts[-1].end > size:
@@ -176,11 +179,15 @@ def tell(packed: bytes, parts: list[Part]) -> Recipe:
     ends = itertools.chain((0,), (part.end for part in parts))
     starts = itertools.chain((part.at for part in parts), (len(packed),))
     literal = b"".join(packed[end:start] for end, start in zip(ends, starts, strict=True))
-    return Recipe(literal, tuple(parts), len(packed))
+    return Recipe(literal, tuple(parts), len(packed), zlib.crc32(packed))
 
 
 def join(recipe: Recipe, told: Iterable[Sequence[bytes | memoryview]]) -> bytes:
-    """Make a packed state of its recipe and what stands in events, the pieces of each part."""
+    """Make a packed state of its recipe and what stands in events, the pieces of each part.
+
+    Raises:
+        CorruptJournalError: it is not the state of which the recipe was made.
+    """
     literal, at, end = memoryview(recipe.literal), 0, 0
     pieces: list[bytes | memoryview] = []
     for part, found in zip(recipe.parts, told, strict=True):
@@ -189,4 +196,7 @@ def join(recipe: Recipe, told: Iterable[Sequence[bytes | memoryview]]) -> bytes:
         pieces += found
         at, end = at + before, part.end
     pieces.append(literal[at:])
-    return b"".join(pieces)
+    packed = b"".join(pieces)
+    if zlib.crc32(packed) != recipe.checksum:
+        raise CorruptJournalError("what a snapshot refers to is not what it was")
+    return packed
