@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HASH_SIZE: Final = 32
 SALT_SIZE: Final = 16
 EMPTY_CHAIN: Final = bytes(HASH_SIZE)
-STRIDE: Final = 64
+STRIDE: Final = 16
 """The chain stands whole in the row of each so many-th commit of the store."""
 TAG_SIZE: Final = 4
 """So many of its first bytes stand in the rows of the others."""
