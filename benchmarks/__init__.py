@@ -1,1 +1,1 @@
-"""Measurements: each file is a program that prints its figures."""
+"""What the store costs, beside what nothing can go below and beside its peers: `python -m benchmarks`."""

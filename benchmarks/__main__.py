@@ -11,6 +11,7 @@ and a page with tables and plots are written at the end. The exit status is 1 if
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="where the page goes")
     parser.add_argument("--environments", type=Path, help="where the peers' environments are kept")
     parser.add_argument("--folder", type=Path, help="where the stores go while they are measured")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="timed, of a peer in each phase")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--page", type=Path, metavar="JSON", help="run nothing: make the page of these results"
@@ -60,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.page is not None:
         report.write(json.loads(options.page.read_text(encoding="utf-8")), options.out)
         return 0
+    sizes = workloads.QUICK if options.quick else workloads.FULL
+    if options.budget is not None:
+        sizes = dataclasses.replace(sizes, budget=options.budget)
     run = suite.Run(
         quick=options.quick,
         seed=options.seed,
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen=_chosen(parser, "--workloads", options.workloads, names),
         environments=options.environments or environments.default_folder(),
         tell=lambda text: print(text, file=sys.stderr, flush=True),
-        sizes=workloads.QUICK if options.quick else workloads.FULL,
+        sizes=sizes,
         folder=options.folder,
     )
     results = run.results()

@@ -254,7 +254,8 @@ def _remark(results: Results, table: Row, name: str) -> str:
     """Tell what makes a peer's figure another thing than ours."""
     counted = (results["fsyncs"] or {}).get(name, {})
     remarks = ["no fsync"] * (table["durability"] == "full" and counted.get("turn") == 0)
-    remarks += ["messages alone"] * bool(table["rows"][name].get("partial"))
+    partial = any(each["rows"].get(name, {}).get("partial") for each in results["tables"])
+    remarks += ["messages alone"] * partial
     return f" ({', '.join(remarks)})" if remarks else ""
 
 

@@ -74,8 +74,8 @@ class Run:
             return self._results(Path(name))
 
     def _results(self, folder: Path) -> dict[str, Any]:
-        start = time.monotonic()
         failed, entrants = self._entrants()
+        start = time.monotonic()
         timeout = self.sizes.budget * 2 + 30
         disk = [fdatasync_seconds(folder) for _ in range(FSYNCS)]
         tables: list[Table] = []

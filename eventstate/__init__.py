@@ -35,16 +35,18 @@ if TYPE_CHECKING:
         TranscriptError,
         UnsupportedValueError,
     )
-    from eventstate.history import Blame, Change, Commit, Diff, Note, Round
+    from eventstate.history import Blame, Change, Commit, Diff, Note
+    from eventstate.inventory import SessionInfo, StoreStats
     from eventstate.keys import FileKeyRing, Key, KeyRing, MemoryKeyRing
     from eventstate.merge import MergeConflict, MergeResult
+    from eventstate.removed import Erased, Pruned, Purged
     from eventstate.repair.rebuild import Rebuilt
     from eventstate.repair.salvage import Cut, Salvaged, salvage
-    from eventstate.retention import Erased, Pruned, Purged
+    from eventstate.rounds import Round
     from eventstate.services.event_session import EventSession
     from eventstate.services.state_service import StateService
     from eventstate.session import Session
-    from eventstate.store import SessionInfo, StateStore, StoreStats
+    from eventstate.store import StateStore
     from eventstate.values.delta import MISSING
     from eventstate.values.registry import TypeRegistry, Unregistered
     from eventstate.verify import Finding, VerifyReport
@@ -80,16 +82,18 @@ _HOMES = {
         "TranscriptError",
         "UnsupportedValueError",
     ),
-    "history": ("Blame", "Change", "Commit", "Diff", "Note", "Round"),
+    "history": ("Blame", "Change", "Commit", "Diff", "Note"),
+    "inventory": ("SessionInfo", "StoreStats"),
     "keys": ("FileKeyRing", "Key", "KeyRing", "MemoryKeyRing"),
     "merge": ("MergeConflict", "MergeResult"),
     "repair.rebuild": ("Rebuilt",),
     "repair.salvage": ("Cut", "Salvaged", "salvage"),
-    "retention": ("Erased", "Pruned", "Purged"),
+    "removed": ("Erased", "Pruned", "Purged"),
+    "rounds": ("Round",),
     "services.event_session": ("EventSession",),
     "services.state_service": ("StateService",),
     "session": ("Session",),
-    "store": ("SessionInfo", "StateStore", "StoreStats"),
+    "store": ("StateStore",),
     "values.delta": ("MISSING",),
     "values.registry": ("TypeRegistry", "Unregistered"),
     "verify": ("Finding", "VerifyReport"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from eventstate.checks import check_round, check_text
@@ -24,7 +23,6 @@ class CommitKeywords(TypedDict, total=False):
     metadata: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
 class CommitOptions:
     """How a commit is to be made.
 
@@ -39,25 +37,47 @@ class CommitOptions:
         metadata: anything else that is storable.
     """
 
-    round_id: int | None = None
-    expected_version: int | None = None
-    commit_id: str | None = None
-    if_changed: bool = False
-    actor: str | None = None
-    reason: str | None = None
-    metadata: dict[str, Any] | None = None
+    __slots__ = ("actor", "commit_id", "expected_version", "if_changed", "metadata", "reason", "round_id")
 
-    def __post_init__(self) -> None:
-        if self.round_id is not None:
-            check_round(self.round_id)
-        if self.expected_version is not None and type(self.expected_version) is not int:
-            raise TypeError(f"expected_version is an integer, not {self.expected_version!r}")
-        for name in ("commit_id", "actor", "reason"):
-            value = getattr(self, name)
+    def __init__(
+        self,
+        *,
+        round_id: int | None = None,
+        expected_version: int | None = None,
+        commit_id: str | None = None,
+        if_changed: bool = False,
+        actor: str | None = None,
+        reason: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if round_id is not None:
+            check_round(round_id)
+        if expected_version is not None and type(expected_version) is not int:
+            raise TypeError(f"expected_version is an integer, not {expected_version!r}")
+        for name, value in (("commit_id", commit_id), ("actor", actor), ("reason", reason)):
             if value is not None:
                 check_text(value, name)
-        if self.metadata is not None and type(self.metadata) is not dict:
-            raise TypeError(f"metadata is a dict, not {type(self.metadata).__name__}")
+        if metadata is not None and type(metadata) is not dict:
+            raise TypeError(f"metadata is a dict, not {type(metadata).__name__}")
+        self.round_id: Final = round_id
+        self.expected_version: Final = expected_version
+        self.commit_id: Final = commit_id
+        self.if_changed: Final = if_changed
+        self.actor: Final = actor
+        self.reason: Final = reason
+        self.metadata: Final = metadata
+
+    def having(self, metadata: dict[str, Any] | None) -> CommitOptions:
+        """Give the same options with other metadata."""
+        return CommitOptions(
+            round_id=self.round_id,
+            expected_version=self.expected_version,
+            commit_id=self.commit_id,
+            if_changed=self.if_changed,
+            actor=self.actor,
+            reason=self.reason,
+            metadata=metadata,
+        )
 
     def draft(self, journal: Journal, kind: str, events: tuple[Event, ...], base: int) -> Draft:
         """Give the commit to be, with `events` that follow on version `base`."""

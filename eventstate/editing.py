@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from eventstate.errors import EventStateError
 from eventstate.values.delta import Edit, diff
-from eventstate.values.live import LiveState
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -56,6 +55,8 @@ class _LiveEditing(Editing):
     """A live dict that records its own changes: the cost is that of what changed."""
 
     def __init__(self, opened: Opened, codec: Codec) -> None:
+        from eventstate.values.live import LiveState
+
         self._opened = opened
         self._codec = codec
         self._live = LiveState(opened.latest, codec)

@@ -7,7 +7,6 @@ conflicts there, and is planned again, as is what lost against another process.
 
 from __future__ import annotations
 
-import copy
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from eventstate.commits import CommitOptions
-    from eventstate.history import Round
     from eventstate.journal.append import Appended, Request
     from eventstate.journal.journal import Journal
     from eventstate.journal.records import Draft
+    from eventstate.rounds import Round
     from eventstate.values.delta import Edit
     from eventstate.writer import Opened, Writer
 
@@ -380,6 +379,8 @@ def _append(
 
 def _twin(error: Exception) -> Exception:
     """Give the same error once more, for another task to add to, if it can be copied."""
+    import copy
+
     try:
         twin = copy.copy(error)
     except Exception:  # noqa: BLE001 - of a clock of the user's, perhaps

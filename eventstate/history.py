@@ -1,15 +1,15 @@
-"""What a session's past is told in: rounds, changes and differences."""
+"""What a session's past is told in: commits, notes, changes and differences."""
 
 from __future__ import annotations
 
-import bisect
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from eventstate.errors import CorruptJournalError
 from eventstate.journal.append import moment
 from eventstate.journal.branches import Point
+from eventstate.journal.origins import Origins
 from eventstate.values.delta import MISSING, Edit, Op, apply, diff, look
 from eventstate.values.paths import Path, pointer
 
@@ -21,27 +21,6 @@ if TYPE_CHECKING:
     from eventstate.journal.records import Commit as CommitRow
 
 Values = tuple[Any, Any]
-
-_AHEAD: Final = 256  # commits that are read at one time
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A numbered turn: a name for a version, and what is known of the commit that named it."""
-
-    id: int
-    version: int
-    recorded_at: datetime
-    kind: str
-    actor: str | None
-    reason: str | None
-    tags: tuple[str, ...]
-    metadata: dict[str, Any] = field(hash=False)
-    hash: str = field(repr=False)
-    branch: str = field(repr=False)
-    """The branch on which it was written; a fork sees rounds of the branch that it was made of."""
-    position: int = field(repr=False)
-    """Of its commit, in the order of the whole store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +165,13 @@ class History:
         """List the changes of an attribute, or of what is below it, oldest first."""
         found, fold = self._attribute(path, upto)
         changes = []
-        commits = _Commits(self._journal)
-        for index, (owner, seq, op, where) in enumerate(found):
+        commits = _Commits(self._journal).of_all([(owner, seq) for owner, seq, _, _ in found])
+        for (index, (_, seq, op, where)), commit in zip(enumerate(found), commits, strict=True):
             target = where if len(where) > len(path) else path
             values = fold.lookup(index, target)
             if len(where) < len(path) and self._journal.codec.same(*map(_hide_missing, values())):
                 continue  # what the attribute stands in was set anew, with the same value here
-            changes.append(_change(commits.of(owner, seq), seq, target, op.name.lower(), values))
+            changes.append(_change(commit, seq, target, op.name.lower(), values))
         return changes
 
     def notes(self, after: int, upto: int, name: str | None) -> Iterator[Note]:
@@ -284,51 +263,30 @@ class _AttributeFold:
 
 
 class _Commits:
-    """Finds the commits of events that are asked for in order: by search, or among the next ones.
-
-    How many of those are read goes by how often that helped. Their actor and reason are in the clear.
-    """
+    """Finds the commits of events that are asked for in order; their actor and reason are in the clear."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._branches = journal.branches
-        self._page: list[CommitRow] = []  # of one branch, the one that was found last coming first
-        self._ahead = 1
-        self._last: CommitRow | None = None  # of that branch
+        self._origins = Origins(journal.connection, journal.branches)
+        self._told: CommitRow | None = None  # the one that was decrypted last
 
     def of(self, owner: Branch, seq: int) -> CommitRow:
-        if not self._advance(owner, seq):
-            if self._last is None or self._last.branch != owner.id or seq > self._last.version:
-                self._last = self._branches.head(owner)
-            near = self._page[-1] if self._page else None
-            found = self._branches.commit_of(Point(owner, seq), near, self._last)
-            if found is None:
-                raise CorruptJournalError(f"event {seq} of branch {owner.id} belongs to no commit")
-            self._page, self._ahead = [found], 1
-        commit = self._page[0]
-        if owner.sealed is not None and commit.metadata is not None:
-            told = self._journal.told(owner, commit)
-            # Once for all events of the commit.
-            self._page[0] = commit = commit._replace(actor=told.actor, reason=told.reason, metadata=None)
-        return commit
+        return self._clear(owner, self._origins.of(owner, seq))
 
-    def _advance(self, owner: Branch, seq: int) -> bool:
-        """Go on to the commit of an event, if it is among the next few."""
-        if (
-            not self._page
-            or self._page[0].branch != owner.id
-            or seq <= self._page[0].version - self._page[0].events
-        ):
-            return False
-        if seq > self._page[-1].version:
-            following = self._branches.commits_after(self._page[-1], self._ahead)
-            self._ahead = min(2 * self._ahead, _AHEAD)
-            self._page = following or self._page
-        at = bisect.bisect_left(self._page, seq, key=lambda commit: commit.version)
-        if at == len(self._page):
-            return False
-        del self._page[:at]
-        return seq > self._page[0].version - self._page[0].events
+    def of_all(self, events: list[tuple[Branch, int]]) -> Iterator[CommitRow]:
+        for _, run in itertools.groupby(events, key=lambda event: event[0].id):
+            own = list(run)
+            owner = own[0][0]
+            for commit in self._origins.of_all(owner, [seq for _, seq in own]):
+                yield self._clear(owner, commit)
+
+    def _clear(self, owner: Branch, commit: CommitRow) -> CommitRow:
+        if owner.sealed is None or commit.metadata is None:
+            return commit
+        if self._told is None or self._told.id != commit.id:  # once for all events of the commit
+            told = self._journal.told(owner, commit)
+            self._told = commit._replace(actor=told.actor, reason=told.reason, metadata=None)
+        return self._told
 
 
 def leaves(state: dict[Any, Any]) -> Iterator[tuple[Path, bool]]:

@@ -12,9 +12,9 @@ from eventstate.values.delta import MISSING, Missing
 from eventstate.values.paths import Path, pointer
 
 if TYPE_CHECKING:
-    from eventstate.history import Round
     from eventstate.journal.journal import Journal
     from eventstate.journal.records import Branch
+    from eventstate.rounds import Round
     from eventstate.values.codec import Codec
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventstate.checks import check_text
 from eventstate.errors import BranchNotFoundError, CorruptJournalError, RoundNotFoundError
-from eventstate.history import Blame, Change, Diff, History, Note, Round
 from eventstate.journal.branches import Point, View
 from eventstate.journal.read import Walk
 from eventstate.values.paths import as_path
@@ -16,8 +15,10 @@ from eventstate.writer import Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from eventstate.history import Blame, Change, Diff, Note
     from eventstate.journal.journal import Journal
     from eventstate.model import StateModel
+    from eventstate.rounds import Round
     from eventstate.timeline import At
 
 T = TypeVar("T")
@@ -170,6 +171,8 @@ class Past:
         Args:
             attribute: a top-level key, or a tuple of keys.
         """
+        from eventstate.history import History
+
         branch = self._writer.find_branch()
         if branch is None:
             return []
@@ -178,12 +181,16 @@ class Past:
 
     def notes(self, name: str | None = None, *, after: int = 0) -> Iterator[Note]:
         """Walk the notes after a version, or those of one name, oldest first."""
+        from eventstate.history import History
+
         branch = self._writer.find_branch()
         if branch is not None:
             yield from History(self._journal, branch).notes(after, self.version, name)
 
     def blame(self) -> Blame:
         """Tell for each attribute of what was written last, by path, the change that last set it."""
+        from eventstate.history import Blame, History
+
         branch = self._writer.find_branch()
         if branch is None:
             return Blame()
@@ -202,6 +209,8 @@ class Past:
         Raises:
             RoundNotFoundError: one of them is not there.
         """
+        from eventstate.history import Diff
+
         return Diff(self._plain(one), self._plain(other), self._journal)
 
     def bisect(self, predicate: Callable[[Any], bool]) -> Round | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from eventstate.journal.records import Branch, Draft
+    from eventstate.removed import Erased, Pruned, Purged
 
 _TRIES: Final = 4
 
@@ -28,52 +28,6 @@ class _Plan(Protocol):
 
 
 P = TypeVar("P", bound=_Plan)
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """What an erasure did, or would do."""
-
-    events: int
-    """Of which nothing is left."""
-    rewritten: int
-    """Of which something is left."""
-    branches: tuple[str, ...]
-    """Those that had any of it in their past; each got a commit that says so."""
-    pending: bool
-    """Whether a reader still holds the log, which will be cleaned later; see `StateStore.scrub`."""
-    dry_run: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What a pruning dropped, or would drop."""
-
-    rounds: int
-    commits: int
-    """Of which only the hash is left."""
-    events: int
-    version: int
-    """Up to which the past was folded; 0 if there was nothing to drop."""
-    round: int | None
-    """The oldest that is whole."""
-    kept: tuple[int, ...]
-    """Older rounds that are kept for forks, merges and tags."""
-    freed: int
-    """Bytes by which the file shrank; 0 as long as other connections hold it."""
-    dry_run: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Purged:
-    """What a purge removed, or would remove."""
-
-    branches: int
-    commits: int
-    events: int
-    pending: bool
-    """Whether a reader still holds the log, which will be cleaned later; see `StateStore.scrub`."""
-    dry_run: bool
 
 
 class Retention(Past):
@@ -110,6 +64,7 @@ class Retention(Past):
             RoundNotFoundError: the versions are not there, or were pruned.
         """
         from eventstate.journal.erase import Eraser
+        from eventstate.removed import Erased
 
         draft = self._draft("erase", CommitOptions(actor=actor, reason=reason, metadata=metadata))
         branch = self._alive_or_deleted()
@@ -193,6 +148,7 @@ class Retention(Past):
         if keep_rounds is not None and (type(keep_rounds) is not int or keep_rounds < 1):
             raise ValueError(f"keep_rounds is at least 1, not {keep_rounds!r}")
         from eventstate.journal.prune import Pruner
+        from eventstate.removed import Pruned
 
         draft = self._draft("prune", CommitOptions(actor=actor, reason=reason, metadata=metadata))
         if isinstance(older_than, timedelta):
@@ -268,6 +224,8 @@ class Retention(Past):
             SessionDeletedError: it was purged before.
             RoundNotFoundError: nothing was written to it yet.
         """
+        from eventstate.removed import Purged
+
         journal, branch = self._journal, self._alive_or_deleted(keyed=False)
         counts = journal.branches.count(branch.session)
 

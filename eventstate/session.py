@@ -12,7 +12,6 @@ from eventstate.editing import LiveRound, editing
 from eventstate.errors import AttributeNotFoundError, InvalidStateError, RoundNotFoundError
 from eventstate.journal.branches import Point, View
 from eventstate.journal.records import ForkPoint
-from eventstate.merge import MergeResult, Resolver, Unresolved, base_state, merged
 from eventstate.retention import Retention
 from eventstate.values.delta import MISSING, Differ, Edit, Place, diff, look
 from eventstate.values.paths import Path, as_path, show
@@ -20,7 +19,8 @@ from eventstate.values.paths import Path, as_path, show
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from eventstate.history import Round
+    from eventstate.merge import MergeResult, Resolver
+    from eventstate.rounds import Round
     from eventstate.timeline import At
     from eventstate.writer import Opened
 
@@ -218,6 +218,8 @@ class Session(Retention):
             ValueError: `other` is no other branch of this session, or `round_id` is not the latest or later.
             InvalidStateError: the session's model refuses the merged state.
         """
+        from eventstate.merge import MergeResult, Unresolved, base_state, merged
+
         if (other._journal, other.user_id, other.session_id) != (
             self._journal,
             self.user_id,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from eventstate.checks import check_text
 from eventstate.errors import CorruptJournalError, KeyNotFoundError
-from eventstate.history import Commit
 from eventstate.journal import statements as sql
 from eventstate.journal.append import MAIN, moment
 from eventstate.journal.branches import View
@@ -17,7 +15,6 @@ from eventstate.journal.cipher import Told
 from eventstate.journal.journal import Durability, Journal
 from eventstate.journal.pages import pages
 from eventstate.journal.records import Commit as CommitRow
-from eventstate.keys import KeyRing
 from eventstate.session import Session
 from eventstate.values.registry import TypeRegistry
 
@@ -27,7 +24,10 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from eventstate.history import Commit
+    from eventstate.inventory import SessionInfo, StoreStats
     from eventstate.journal.records import Event
+    from eventstate.keys import KeyRing
     from eventstate.repair.rebuild import Rebuilt
     from eventstate.verify import VerifyReport
     from eventstate.verify.seal import Seal
@@ -39,47 +39,6 @@ MEMORY = ":memory:"
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """A session as `StateStore.sessions` lists it: what its first branch says of it."""
-
-    user_id: str
-    session_id: str
-    branches: int
-    version: int
-    round: int | None
-    """The highest round of `main`."""
-    recorded_at: datetime
-    """Of the newest commit of `main`."""
-    deleted: bool = False
-    encrypted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoreStats:
-    """What a store holds; sizes in bytes."""
-
-    sessions: int
-    branches: int
-    commits: int
-    events: int
-    payload: int
-    """Of the events' paths and values."""
-    snapshots: int
-    snapshot_size: int
-    """Of the snapshots' states, packed."""
-    snapshot_stored: int
-    """Of the same, as they stand in the file: what is in no event, and compressed."""
-    file: int
-    """Of the database's pages."""
-    free: int
-    """Of the pages that hold nothing."""
-    cached: int
-    """Branches whose newest state is in memory."""
-    cache_hits: int
-    cache_misses: int
 
 
 def _file_name(path: str | os.PathLike[str]) -> str:
@@ -138,8 +97,11 @@ class StateStore:
             raise ValueError(f"durability is 'full' or 'normal', not {durability!r}")
         if snapshot_every is not None and snapshot_every < 1:
             raise ValueError(f"snapshot_every is at least 1, not {snapshot_every}")
-        if keys is not None and not isinstance(keys, KeyRing):
-            raise TypeError(f"keys is a KeyRing, not {type(keys).__name__}")
+        if keys is not None:
+            from eventstate.keys import KeyRing
+
+            if not isinstance(keys, KeyRing):
+                raise TypeError(f"keys is a KeyRing, not {type(keys).__name__}")
         self.types = types if types is not None else TypeRegistry()
         self._journal = Journal(
             name,
@@ -203,6 +165,8 @@ class StateStore:
             user_id: whose; everybody's if `None`.
             deleted: those that were deleted too.
         """
+        from eventstate.inventory import SessionInfo
+
         if user_id is not None:
             check_text(user_id, "user_id")
         branches = self._journal.branches
@@ -237,6 +201,8 @@ class StateStore:
         return map(CommitRow._make, pages(fetch, min(max(after, 0), _LAST), lambda row: int(row[1])))
 
     def _described(self, row: CommitRow, names: dict[int, tuple[str, str, str]]) -> Commit:
+        from eventstate.history import Commit
+
         journal = self._journal
         branch = journal.branches.get(row.branch)
         if row.branch not in names:
@@ -294,6 +260,9 @@ class StateStore:
         """Give the position and the chained hash of the last commit, to be kept where nobody can change it.
 
         `verify(seal=...)` then proves that no commit up to this one was rewritten, or cut off.
+
+        Raises:
+            CorruptJournalError: the chain of the newest commits is broken.
         """
         from eventstate.verify.seal import Seal
 
@@ -361,6 +330,8 @@ class StateStore:
 
     def stats(self) -> StoreStats:
         """Count what the store holds."""
+        from eventstate.inventory import StoreStats
+
         heads = self._journal.heads
         [counts] = self._journal.connection.all(sql.STATS)
         sizes = dict(zip(StoreStats.__slots__, counts, strict=False))

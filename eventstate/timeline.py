@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from eventstate.checks import check_round, check_text
 from eventstate.errors import RoundNotFoundError
-from eventstate.history import Round
 from eventstate.journal.append import microseconds, moment
 from eventstate.journal.branches import MAX_ROUND, Point, View
 
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
 
     from eventstate.journal.journal import Journal
     from eventstate.journal.records import Branch, Commit
+    from eventstate.rounds import Round
 
-At: TypeAlias = int | str | datetime | Round
+At: TypeAlias = "int | str | datetime | Round"
 """A round's number, a tag, a moment, or a `Round`."""
 
 
@@ -60,9 +60,6 @@ class Timeline:
         return point, self._branches.round_at(self.view, version)
 
     def _named(self, at: At | None) -> tuple[Point, Commit | None]:
-        if isinstance(at, Round):
-            commit = self._known(at)
-            return self._branches.point(commit), commit
         if isinstance(at, datetime):
             return self._moment(at)
         if isinstance(at, str):
@@ -77,6 +74,12 @@ class Timeline:
             if point is None:
                 raise RoundNotFoundError(f"{self._title}: no rounds yet")
             return point, named
+        if not isinstance(at, int):
+            from eventstate.rounds import Round
+
+            if isinstance(at, Round):
+                commit = self._known(at)
+                return self._branches.point(commit), commit
         number = check_round(at)
         named = self._branches.find_round(self.view, number)
         if named is None:
@@ -166,6 +169,8 @@ def described(journal: Journal, branch: Branch, commit: Commit, tags: tuple[str,
     """Give the round that a commit of a branch names, and that has these tags."""
     if commit.round is None:
         raise RoundNotFoundError(f"branch {branch.name!r}: commit {commit.position} names no round")
+    from eventstate.rounds import Round
+
     told = journal.told(branch, commit)
     return Round(
         id=commit.round,

@@ -17,7 +17,7 @@ from eventstate.values.codec import Codec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from eventstate.history import Round
+    from eventstate.rounds import Round
     from eventstate.session import Session
     from eventstate.store import StateStore
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from eventstate.errors import (
@@ -25,33 +24,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from eventstate.commits import CommitOptions
-    from eventstate.history import Round
     from eventstate.journal.heads import Head
     from eventstate.journal.journal import Journal
     from eventstate.journal.newest import Tip
+    from eventstate.rounds import Round
 
 REACHING: Final = frozenset({"merge", "rollback", "undo"})
 """Kinds whose events are made of what stands at other points, too."""
 
 
-@dataclass(slots=True, eq=False)
 class Opened:
     """A branch's newest state, taken for one writer, who may read it but not change it."""
 
-    head: Head | None
-    """`None` if nothing was ever written, and after the head was given back."""
-    version: int
-    state: dict[Any, Any]
-    """What the next events follow on."""
-    latest: dict[Any, Any]
-    """What the latest round names: mostly `state` itself, but not after a round that was written late."""
-    highest: int | None = None
-    """The number of the latest round, if its commit is the branch's last."""
-    source: Point | None = None
-    """For a merge: what is merged."""
-    deleted: bool = False
-    accept: Callable[[], None] | None = None
-    """Brings `state` to where the last edits that were made of it lead, once these are drafted."""
+    __slots__ = ("accept", "deleted", "head", "highest", "latest", "source", "state", "version")
+
+    def __init__(
+        self,
+        head: Head | None,
+        version: int,
+        state: dict[Any, Any],
+        latest: dict[Any, Any],
+        highest: int | None = None,
+        *,
+        deleted: bool = False,
+    ) -> None:
+        self.head = head
+        """`None` if nothing was ever written, and after the head was given back."""
+        self.version = version
+        self.state = state
+        """What the next events follow on."""
+        self.latest = latest
+        """What the latest round names: mostly `state` itself, but not after a round that was written late."""
+        self.highest = highest
+        """The number of the latest round, if its commit is the branch's last."""
+        self.source: Point | None = None
+        """For a merge: what is merged."""
+        self.deleted = deleted
+        self.accept: Callable[[], None] | None = None
+        """Brings `state` to where the last edits that were made of it lead, once these are drafted."""
 
 
 class Writer:

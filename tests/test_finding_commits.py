@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from eventstate import StateStore
 from eventstate.journal import branches as module
 from eventstate.journal.branches import Point
+from eventstate.journal.origins import Origins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,8 @@ def test_every_event_leads_to_the_commit_that_wrote_it(
     with pytest.MonkeyPatch.context() as patch, StateStore(":memory:") as store:
         patch.setattr(module, "_AROUND", around)
         patch.setattr(module, "_TRIES", tries)
+        patch.setattr("eventstate.journal.origins._AROUND", around)
+        patch.setattr("eventstate.journal.origins._WORTH", 1 + tries)
         session = store.session("alice")
         session.save({"n": 0})
         for at, size in enumerate(sizes):
@@ -46,7 +49,8 @@ def test_every_event_leads_to_the_commit_that_wrote_it(
         branch = session._writer.branch()
         written: dict[int, Commit] = {}
         found = store._journal.branches
-        for commit in found.commits_after(found.head(branch)._replace(id=branch.id << 32), 1 << 20):
+        origins = Origins(store._journal.connection, found)
+        for commit in origins.after(found.head(branch)._replace(id=branch.id << 32), 1 << 20):
             for seq in range(commit.version - commit.events + 1, commit.version + 1):
                 written[seq] = commit
         first = max(branch.parent_version, found.pruned(branch)[0])
@@ -55,6 +59,8 @@ def test_every_event_leads_to_the_commit_that_wrote_it(
             for start in {None, near[seq % len(near)], written.get(seq - 1)}:
                 assert found.commit_of(Point(branch, seq), start) == written[seq]
         assert found.commit_of(Point(branch, found.head(branch).version + 1)) is None
+        some = range(first + 1, found.head(branch).version + 1, 1 + fork % 3)
+        assert list(origins.of_all(branch, some)) == [written[seq] for seq in some]
 
 
 def test_a_scattered_history_takes_few_statements_to_find_its_commits(tmp_path: Path) -> None:

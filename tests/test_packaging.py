@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,46 @@ assert command.name == "eventstate"
 assert callable(command.load())
 """
 
-IMPORT_ALONE = """
+IMPORT = "from eventstate import StateStore"
+
+USE = """
+from eventstate import StateStore
+
+with StateStore(":memory:") as store:
+    session = store.session("u")
+    session.save({"messages": []})
+    with session.round() as state:
+        state["messages"].append({"role": "user", "content": "hi"})
+    assert session.state() == {"messages": [{"role": "user", "content": "hi"}]}
+"""
+
+LOADED = """
 import sys
 
 before = set(sys.modules)
-import eventstate
-
-slow = {"click", "cryptography", "hypothesis", "pydantic", "rich", "sqlite_utils"}
-print(*sorted(slow & (set(sys.modules) - before)))
+exec(sys.argv[1])
+print(*sorted(set(sys.modules) - before))
 """
+
+SELDOM_USED = frozenset({
+    "asyncio", "click", "cryptography", "decimal", "hypothesis", "importlib.resources", "json", "lzma",
+    "numbers", "platform", "pydantic", "rich", "shutil", "sqlite3", "sqlite_utils", "sysconfig", "tempfile",
+    "uuid", "zoneinfo", "eventstate.agents", "eventstate.aio", "eventstate.cli", "eventstate.ending",
+    "eventstate.history", "eventstate.importers", "eventstate.inventory", "eventstate.journal.bare",
+    "eventstate.journal.erase", "eventstate.journal.prune", "eventstate.keys", "eventstate.merge",
+    "eventstate.model", "eventstate.removed", "eventstate.repair", "eventstate.services",
+    "eventstate.tables", "eventstate.testing", "eventstate.transcripts", "eventstate.values.patch",
+    "eventstate.values.redact", "eventstate.verify",
+})  # fmt: skip
+"""Modules that saving, changing and reading a plain state does without: ours, and those that load slowly."""
+
+LATER_USED = frozenset({
+    "ast", "dataclasses", "inspect", "pathlib", "tokenize", "eventstate.rounds", "eventstate.values.live",
+})  # fmt: skip
+"""Modules that a store does without until something is written."""
+
+MAX_OWN = 45
+"""How many of our modules a store may need; each that is added should be one that every store needs."""
 
 
 def run(*command: str, cwd: Path, path: Path | None = None) -> str:
@@ -110,5 +142,32 @@ def test_the_tour_runs_from_the_wheel_alone(installed: Path, tmp_path: Path) -> 
     assert "ok: " in run(sys.executable, "-m", "eventstate", "tour", cwd=tmp_path, path=installed)
 
 
-def test_importing_the_library_loads_no_slow_package(tmp_path: Path) -> None:
-    assert run(sys.executable, "-c", IMPORT_ALONE, cwd=tmp_path, path=REPOSITORY) == ""
+def loaded(code: str, folder: Path) -> set[str]:
+    """The modules that a new Python loads for some code."""
+    return set(run(sys.executable, "-c", LOADED, code, cwd=folder, path=REPOSITORY).split())
+
+
+def test_importing_the_store_loads_only_what_every_store_needs(tmp_path: Path) -> None:
+    found = loaded(IMPORT, tmp_path)
+    assert "eventstate.store" in found
+    assert not found & (SELDOM_USED | LATER_USED)
+    assert sum(name.startswith("eventstate") for name in found) <= MAX_OWN
+
+
+def test_saving_changing_and_reading_loads_nothing_that_is_seldom_used(tmp_path: Path) -> None:
+    found = loaded(USE, tmp_path)
+    assert {"eventstate.rounds", "eventstate.values.live"} <= found
+    assert not found & SELDOM_USED
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SELDOM_USED | LATER_USED if "." in name))
+def test_what_is_not_to_be_loaded_is_there(name: str) -> None:
+    assert find_spec(name) is not None
+
+
+def test_a_package_without_its_migrations_says_so(installed: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", installed)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from eventstate import StateStore, StorageError\n"
+    code += "try: StateStore(':memory:')\nexcept StorageError as error: print(error)"
+    said = run(sys.executable, "-c", code, archive, cwd=tmp_path)
+    assert "eventstate needs its migrations as files there" in said

@@ -17,7 +17,7 @@ import eventstate
 from benchmarks.targets.target import Run, Target, interleaved, micros, texts, timed
 from eventstate import StateStore
 
-HEAVY = ("pydantic", "rich", "sqlite_utils", "hypothesis")
+HEAVY = ("asyncio", "click", "cryptography", "hypothesis", "pydantic", "rich", "sqlite_utils")
 
 USE = """
 import sys

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from eventstate.agents.listeners import News
     from eventstate.agents.loading import Plan
     from eventstate.agents.shape import Modular
-    from eventstate.history import Round
+    from eventstate.rounds import Round
 
 
 class _Flight(NamedTuple):

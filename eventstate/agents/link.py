@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from eventstate.agents.listeners import News
-    from eventstate.history import Round
+    from eventstate.rounds import Round
     from eventstate.values.delta import Edit
     from eventstate.values.paths import Path
     from eventstate.writer import Opened

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from eventstate.agents.metadata import StateMetadata
     from eventstate.agents.migrations import Migrate, Version
     from eventstate.commits import CommitKeywords
-    from eventstate.history import Round
+    from eventstate.rounds import Round
     from eventstate.session import Session
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from eventstate.agents.binding import Binding
     from eventstate.agents.shape import Modular
-    from eventstate.history import Round
+    from eventstate.rounds import Round
 
 
 @dataclass(frozen=True, slots=True)

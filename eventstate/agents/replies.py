@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from eventstate.agents.agent import Agent
     from eventstate.agents.binding import Binding
     from eventstate.agents.recording import ToolCall
-    from eventstate.history import Note, Round
+    from eventstate.history import Note
+    from eventstate.rounds import Round
     from eventstate.session import Session
 
 By: TypeAlias = Literal["interrupt", "cancel", "inside"]

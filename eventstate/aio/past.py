@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from eventstate.aio.committer import Committer
     from eventstate.aio.worker import Worker
-    from eventstate.history import Blame, Change, Diff, Note, Round
+    from eventstate.history import Blame, Change, Diff, Note
+    from eventstate.rounds import Round
     from eventstate.session import Session
     from eventstate.timeline import At
 

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import contextvars
 import copy
-import dataclasses
 import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
     from datetime import datetime, timedelta
 
-    from eventstate.history import Round
     from eventstate.journal.records import Draft
     from eventstate.merge import MergeResult, Resolver
-    from eventstate.retention import Erased, Pruned, Purged
+    from eventstate.removed import Erased, Pruned, Purged
+    from eventstate.rounds import Round
     from eventstate.timeline import At
     from eventstate.values.delta import Edit
     from eventstate.writer import Opened, Writer
@@ -67,7 +66,7 @@ class Session(Past):
         """
         codec = self.plain._journal.codec
         make = partial(self.plain._writer.rebased, base, [copied(edit, codec) for edit in edits])
-        own = dataclasses.replace(options, metadata=self._metadata(options.metadata))
+        own = options.having(self._metadata(options.metadata))
         return self.attempt(kind, own, make, given=True)
 
     async def attempt(

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from eventstate.history import Commit
+    from eventstate.inventory import SessionInfo, StoreStats
     from eventstate.repair.rebuild import Rebuilt
-    from eventstate.store import SessionInfo, StoreStats
     from eventstate.verify import VerifyReport
     from eventstate.verify.seal import Seal
 

@@ -24,7 +24,8 @@ from eventstate.cli.options import (
 from eventstate.cli.output import Output, brief, contrast
 
 if TYPE_CHECKING:
-    from eventstate.history import Change, Round
+    from eventstate.history import Change
+    from eventstate.rounds import Round
     from eventstate.session import Session
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
-    from eventstate.history import Round
     from eventstate.importers.entries import Payload, Read
+    from eventstate.rounds import Round
     from eventstate.store import StateStore
 
 KIND: Final = "import"

@@ -330,7 +330,8 @@ class Appender:
         )
         salt = chain.seed(self.entropy(chain.SALT_SIZE))
         hashed = chain.new_hash(previous, header, salt, bodies)
-        return Commit(*header, salt, hashed, chain.link(last.chain, hashed)), draft
+        link = chain.kept(chain.link(last.chain, hashed), last.position + 1, draft.kind)
+        return Commit(*header, salt, hashed, link), draft
 
     def _next_round(self, branch: Branch, tip: Tip | None) -> int:
         highest = tip.commit if tip is not None and tip.is_latest else self._branches.latest(View(branch))

@@ -92,9 +92,15 @@ class Branches(Sessions):
         return Tip(commit, is_latest, deleted, epoch or 0)
 
     def last_of_all(self) -> Last:
-        """Give what the store's next commit follows on."""
-        row = self._connection.one(sql.LAST_COMMIT)
-        return Last() if row is None else Last._make(row)
+        """Give what the store's next commit follows on.
+
+        Raises:
+            CorruptJournalError: the chain up to there is broken.
+        """
+        last = Last.of(self._connection.all(sql.LAST_COMMITS))
+        if last is None:
+            raise CorruptJournalError(f"{self._connection.path}: the chain of its newest commits is broken")
+        return last
 
     def last(self, view: View) -> Commit | None:
         """Give the last commit of a view."""
@@ -295,11 +301,6 @@ class Branches(Sessions):
             else:
                 high, top = commit.number - 1, commit.version - commit.events
         return None
-
-    def commits_after(self, commit: Commit, limit: int) -> list[Commit]:
-        """Give the next commits of a commit's branch, so many at most."""
-        last = row_id(commit.branch, LOW)
-        return list(map(Commit._make, self._connection.all(sql.COMMITS_FROM, (commit.id + 1, last, limit))))
 
     def find_commit(self, branch: Branch, commit_id: str) -> Commit | None:
         """Find a branch's commit by the id that its writer gave it."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 HASH_SIZE: Final = 32
 SALT_SIZE: Final = 16
 EMPTY_CHAIN: Final = bytes(HASH_SIZE)
+STRIDE: Final = 16
+"""The chain stands whole in the row of each so many-th commit of the store."""
+TAG_SIZE: Final = 4
+"""So many of its first bytes stand in the rows of the others."""
 _SEED: Final = b"\3"  # what the salt begins with of a commit that is hashed as since format 3
 _BLOCK: Final = 64  # salts
 
@@ -173,3 +177,28 @@ def _hash(previous: bytes, salt: bytes, header: tuple[Any, ...], digests: Iterab
 def link(chain: bytes, commit: bytes) -> bytes:
     """Add a commit's hash to the store's chain."""
     return digest(chain + commit)
+
+
+def kept(chain: bytes, position: int, kind: str) -> bytes:
+    """Give what of the store's chain stands in the row of a commit.
+
+    It can be made anew from the hashes since the last whole one. So that this never has to go back through
+    what is gone, commits that say that others are gone have it whole, too.
+
+    Args:
+        chain: up to the commit.
+        position: the commit's.
+        kind: the commit's.
+    """
+    return chain if _is_whole(position, kind) else chain[:TAG_SIZE]
+
+
+def fits(chain: bytes, commit: Commit) -> bool:
+    """Say whether a commit's row has the store's chain, of which older formats have all in each row."""
+    return commit.chain == chain or (
+        commit.chain == chain[:TAG_SIZE] and not _is_whole(commit.position, commit.kind)
+    )
+
+
+def _is_whole(position: int, kind: str) -> bool:
+    return position % STRIDE == 0 or kind in {"prune", "purge", "repair"}

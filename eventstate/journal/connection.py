@@ -6,7 +6,6 @@ import contextlib
 import os
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import apsw
@@ -111,6 +110,8 @@ class Connection:
     def _open(self, vfs: str | None) -> apsw.Connection:
         if not self.read_only:
             return apsw.Connection(self.path, flags=_OPEN, vfs=vfs)
+        from pathlib import Path
+
         if os.access(self.path, os.W_OK) and not Path(self.path + "-wal").exists():
             # A connection that may write takes the files away again that it had to make beside this one.
             db = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
@@ -370,6 +371,8 @@ class Connection:
                     copy.close(force=True)
             # apsw has a SystemError for a disk, made in Python as in tests, that goes on failing.
             except (apsw.Error, SystemError) as error:
+                from pathlib import Path
+
                 for name in (target, target + "-journal"):
                     Path(name).unlink(missing_ok=True)
                 raise StorageError(f"{target}: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 from typing import Final
 
 from eventstate.errors import CorruptJournalError, ReadOnlyError, StorageError
@@ -22,6 +21,8 @@ def check_openable(path: str, *, read_only: bool) -> None:
     """
     if _is_fine(path, read_only=read_only):
         return
+    from pathlib import Path
+
     file = Path(path)
     if file.is_dir():
         raise StorageError(f"{path}: is a folder, not a file")
@@ -52,6 +53,8 @@ def is_part(path: str | os.PathLike[str], journal: str) -> bool:
 
     Such a file must not be opened and closed by anything but SQLite: that drops SQLite's locks on it.
     """
+    from pathlib import Path
+
     parts = (Path(journal + end) for end in ("", "-wal", "-shm", "-journal"))
     return Path(path).exists() and any(part.exists() and part.samefile(path) for part in parts)
 
@@ -59,7 +62,7 @@ def is_part(path: str | os.PathLike[str], journal: str) -> bool:
 def _is_fine(path: str, *, read_only: bool) -> bool:
     """Say whether there is nothing to be said of a file."""
     try:
-        status = Path(path).stat()
+        status = os.stat(path)
     except (OSError, ValueError):
         return False
     allowed = os.R_OK if read_only else os.R_OK | os.W_OK
@@ -68,6 +71,6 @@ def _is_fine(path: str, *, read_only: bool) -> bool:
 
 def _size(path: str) -> int:
     try:
-        return Path(path).stat().st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return 0

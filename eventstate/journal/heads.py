@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -18,22 +17,34 @@ if TYPE_CHECKING:
 _MAX_ASKED: Final = 4096
 
 
-@dataclass(slots=True)
 class Head:
     """A branch's state at one of its commits."""
 
-    branch: Branch
-    commit: Commit
-    state: dict[Any, Any]
-    size: int
-    """About how many bytes the state takes when packed, and what is known of the last snapshot."""
-    marks: Marks
-    epoch: int
-    """The store's when the state was folded."""
-    key: str | None = None
-    """The id of the session's key at that time, if it is encrypted."""
-    known: Known | None = None
-    """The last snapshot that was made of it here, packed, to find in the next one what has not changed."""
+    __slots__ = ("branch", "commit", "epoch", "key", "known", "marks", "size", "state")
+
+    def __init__(
+        self,
+        branch: Branch,
+        commit: Commit,
+        state: dict[Any, Any],
+        size: int,
+        marks: Marks,
+        *,
+        epoch: int,
+        key: str | None,
+    ) -> None:
+        self.branch = branch
+        self.commit = commit
+        self.state = state
+        self.size = size
+        """About how many bytes the state takes when packed, and what is known of the last snapshot."""
+        self.marks = marks
+        self.epoch = epoch
+        """The store's when the state was folded."""
+        self.key = key
+        """The id of the session's key at that time, if it is encrypted."""
+        self.known: Known | None = None
+        """The last snapshot made of it here, packed, to find in the next one what has not changed."""
 
 
 class Heads:

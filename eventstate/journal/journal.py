@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,9 +56,7 @@ class Journal:
         self.cipher = Cipher(keys, entropy)
         self.codec = Codec(types)
         self.events = EventCodec(self.codec)
-        keeping = copy.copy(types)  # it shares what is registered, later too
-        keeping.unknown = "keep"
-        self.lenient = Codec(keeping)
+        self.lenient = Codec(types.keeping())
         """For metadata: a type that is not registered here must not hide the commit."""
         self.connection = Connection(
             os.fspath(path), read_only=read_only, durability=durability, timeout=timeout, vfs=vfs
@@ -145,7 +142,8 @@ class Journal:
         commit = appended.commit
         epoch = self.branches.epoch(commit.position)
         start = commit._replace(weight=0)
-        nothing = Head(appended.branch, start, {}, 0, Marks(Mark(), Mark()), epoch, appended.key)
+        marks = Marks(Mark(), Mark())
+        nothing = Head(appended.branch, start, {}, 0, marks, epoch=epoch, key=appended.key)
         self.bring(nothing, draft)
         self.advance_head(nothing, appended)
 
@@ -201,7 +199,7 @@ class Journal:
             size = len(self.codec.encode(state))
             marks = Marks(*(mark if mark.size else mark._replace(size=size) for mark in marks))
         size = marks.head.size + commit.weight - marks.head.weight
-        head = Head(branch, commit, state, size, marks, epoch, key)
+        head = Head(branch, commit, state, size, marks, epoch=epoch, key=key)
         deep = len(segments(branch, 0, commit.version)) > MAX_LINEAGE and not marks.head.number
         if deep and not self.connection.read_only:
             self.snapshots.flatten(head)

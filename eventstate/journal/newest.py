@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from eventstate.journal.chain import EMPTY_CHAIN
+from eventstate.journal.chain import EMPTY_CHAIN, HASH_SIZE, TAG_SIZE, link
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eventstate.journal.branches import Branches
     from eventstate.journal.records import Branch, Commit
 
@@ -33,6 +35,29 @@ class Last(NamedTuple):
     position: int = 0
     recorded_at: int = 0
     chain: bytes = EMPTY_CHAIN
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, int, bytes, bytes]]) -> Self | None:
+        """Give the last commit, from the newest ones: position, time, hash and what they have of the chain.
+
+        Args:
+            rows: the newest first, back to one that has the chain whole, or to the store's first.
+
+        Returns:
+            `None` if the last one's chain is not what the hashes make it.
+        """
+        chain = EMPTY_CHAIN
+        for _, _, hashed, stored in reversed(rows):
+            chain = stored if len(stored) == HASH_SIZE else link(chain, hashed)
+        if not rows:
+            return cls()
+        position, recorded_at, _, stored = rows[0]
+        whole = len(stored) >= TAG_SIZE and chain.startswith(stored)
+        return cls(position, recorded_at, chain) if whole else None
+
+    def then(self, commit: Commit) -> Last:
+        """Give what follows on a commit that follows on this one."""
+        return Last(commit.position, commit.recorded_at, link(self.chain, commit.hash))
 
 
 class Newest:
@@ -137,7 +162,7 @@ class Frontier:
 
     def follow(self, branch: Branch, tip: Tip | None, commit: Commit) -> None:
         """Go on to a commit that was just added after a tip."""
-        self._last = Last(commit.position, commit.recorded_at, commit.chain)
+        self._last = self.last.then(commit)
         self._tips[branch.id] = None if tip is None else _after(tip, commit)
         if commit.kind in {"delete", "restore"}:  # all branches of the session have other tips
             self._void = True

@@ -158,6 +158,7 @@ class Pruner:
         if journal.branches.heads(branch.session) != plan.heads or cut is None:
             return None
         connection = journal.connection
+        last = journal.branches.last_of_all()  # now, as the chain can't be read through what is gone
         low, high = row_id(branch.id, 0), row_id(branch.id, cut.version)
         redacted = {key: digest for key, digest, _ in connection.all(sql.LIST_REDACTIONS, (low, high))}
         digests = [pair for commit in plan.kept for pair in self._digests(commit, redacted)]
@@ -183,7 +184,7 @@ class Pruner:
         # What the first commit proves, if that is gone: whose session it is.
         genesis = journal.branches.beginning(branch, names) if branch.origin is None else None
         record = Event(Op.PRUNE, b"", self._bare.codec.encode([cut.version, roots, genesis]))
-        return journal.appender.add(branch, tip, draft._replace(events=(record,)), names).position
+        return journal.appender.add(branch, tip, draft._replace(events=(record,)), names, last).position
 
     def _digests(self, commit: Commit, redacted: dict[int, bytes]) -> Iterator[tuple[int, bytes]]:
         """Give the digests of a commit's events as they were written, by key."""

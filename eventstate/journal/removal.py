@@ -122,7 +122,7 @@ class Removals:
         """
         journal = self._journal
         branches = journal.branches.ids(session)
-        # First, as the chain goes on from the newest commit, which may be one of these.
+        # First, as the chain goes on from the newest commits, some of which may be among these.
         position = journal.appender.add(STORE, journal.branches.tip(STORE), draft, ("", "")).position
         for statement in sql.PURGE:
             for branch in branches:

@@ -3,31 +3,63 @@
 from __future__ import annotations
 
 import functools
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+import os
+import re
+from typing import Any, Final
 
-from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError
+from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyError, StorageError
 from eventstate.journal import statements as sql
 from eventstate.journal.connection import Connection
 
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
 APPLICATION_ID: Final = 0x45765374  # "EvSt"
 PAGE_SIZE: Final = 4096
+_LEXEME: Final = r"[ \n]+|--[^\n\0]*|(\w+|>>|[(),;])"
+_MARK: Final = r" ?(>>|[(),;]) ?"
 
 
 @functools.cache
 def migrations() -> tuple[str, ...]:
-    """Give the migrations' SQL, the first one making format 1."""
-    folder: Traversable = resources.files("eventstate") / "_schema"
-    if not folder.is_dir():  # an editable install: the folder stands beside the package
-        folder = Path(__file__).parents[2] / "schema"
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
-    )
-    return tuple(file.read_text("utf-8") for file in files)
+    """Give the migrations' SQL, the first one making format 1.
+
+    It is bare, as a file keeps the text of each table: with comments they take pages.
+
+    Raises:
+        StorageError: they can't be read, as in a zip file.
+    """
+    package = os.path.dirname(os.path.dirname(__file__))
+    folder = os.path.join(package, "_schema")
+    if not os.path.isdir(folder):  # an editable install: the folder stands beside the package
+        folder = os.path.join(os.path.dirname(package), "schema")
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".sql"))
+        return tuple(bare(_text(os.path.join(folder, name))) for name in names)
+    except OSError as error:
+        raise StorageError(f"{folder}: eventstate needs its migrations as files there: {error}") from error
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def bare(text: Any) -> Any:
+    """Give SQL without comments and without the white space that it can do without.
+
+    Two texts come out alike only if SQLite reads the same tokens in both. What has any but the few kinds
+    of tokens that the migrations are made of, as quotes, is given as it is: it could hide anything.
+    """
+    if not isinstance(text, str):
+        return text
+    token = re.compile(_LEXEME, re.ASCII)
+    tokens: list[str] = []
+    at = 0
+    while at < len(text):
+        found = token.match(text, at)
+        if found is None:
+            return text
+        tokens += filter(None, found.groups())
+        at = found.end()
+    return re.sub(_MARK, r"\1", " ".join(tokens))
 
 
 @functools.cache
@@ -36,9 +68,14 @@ def expected_schema() -> frozenset[tuple[str, str, str]]:
     scratch = Connection(":memory:", read_only=False, durability="normal", timeout=1)
     for script in migrations():
         scratch.migrate(script)
-    rows = frozenset(scratch.all(sql.SCHEMA))
+    rows = schema(scratch)
     scratch.close()
     return rows
+
+
+def schema(connection: Connection) -> frozenset[tuple[str, str, str]]:
+    """Give `(type, name, sql)` of what stands in a file beside what SQLite made itself; the SQL is bare."""
+    return frozenset((kind, name, bare(text)) for kind, name, text in connection.all(sql.SCHEMA))
 
 
 def prepare(connection: Connection) -> None:
@@ -74,7 +111,7 @@ def _check_tables(connection: Connection) -> None:
     ours = expected_schema()
     tables = {name for kind, name, _ in ours if kind == "table"}
     for table, kind, name, text in connection.all(sql.SCHEMA_OF_TABLES):
-        if kind != "trigger" and {name, table} & tables and (kind, name, text) not in ours:
+        if kind != "trigger" and {name, table} & tables and (kind, name, bare(text)) not in ours:
             raise CorruptJournalError(f"{connection.path}: the {kind} {name} is not what eventstate makes")
 
 

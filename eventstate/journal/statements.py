@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from eventstate.journal.chain import HASH_SIZE, STRIDE
 from eventstate.journal.records import Commit
 
 _COMMIT: Final = ", ".join(Commit._fields)
@@ -98,13 +99,20 @@ GET_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE id = ?"
 COMMIT_AT_POSITION: Final = f"SELECT {_COMMIT} FROM commits WHERE position = ?"
 STAMP: Final = """
     SELECT id, version, recorded_at FROM commits WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1"""
-LAST_COMMIT: Final = "SELECT position, recorded_at, chain FROM commits ORDER BY position DESC LIMIT 1"
+LAST_COMMITS: Final = f"""
+    SELECT position, recorded_at, hash, chain FROM commits WHERE position >= coalesce((
+        SELECT position FROM commits WHERE length(chain) = {HASH_SIZE} ORDER BY position DESC LIMIT 1), 0)
+    ORDER BY position DESC LIMIT {STRIDE}"""
 SEEN_COMMIT: Final = f"SELECT {_COMMIT} FROM commits WHERE branch = ? AND commit_id = ?"
 ADD_COMMIT: Final = f"INSERT INTO commits ({_COMMIT}) VALUES ({_HOLES})"
 LIST_COMMITS: Final = f"SELECT {_COMMIT} FROM commits WHERE position > ? ORDER BY position LIMIT ?"
 COMMITS_FROM: Final = f"SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
 COMMIT_REACHING: Final = f"""
     SELECT {_COMMIT} FROM commits WHERE id BETWEEN ? AND ? AND version >= ? ORDER BY id LIMIT 1"""
+COMMITS_REACHING: Final = f"""
+    SELECT {_COMMIT} FROM (VALUES {", ".join(["(?, ?, ?)"] * BATCH)}) JOIN commits ON id = (
+        SELECT id FROM commits WHERE id BETWEEN column1 AND column2 AND version >= column3
+        ORDER BY id LIMIT 1)"""
 COUNT_COMMITS: Final = "SELECT count(*) FROM commits"
 FIND_ROUND: Final = f"""
     SELECT {_COMMIT} FROM commits
@@ -330,6 +338,7 @@ GIVE_UP_EVENTS: Final = (
     "DELETE FROM redactions WHERE id > ? AND id <= ?",
 )
 GIVEN_UP: Final = "SELECT id FROM husks WHERE id < 0 ORDER BY id DESC"
+LAST_TIME: Final = "SELECT max(recorded_at) FROM commits"
 RENUMBER_HUSK: Final = "UPDATE husks SET id = ? WHERE id = ?"
 LAST_NUMBER: Final = (
     "SELECT max(coalesce((SELECT max(id) FROM branches), 0), coalesce((SELECT max(id) FROM husks), 0) >> 32)"

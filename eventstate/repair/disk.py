@@ -12,12 +12,6 @@ from eventstate.journal.schema import PAGE_SIZE, migrations
 
 _numbers: Final = itertools.count(1)
 
-# Of the header of a page's tree, which on the first page comes after 100 bytes: how many cells it has, its
-# child on the right, and where the cells are. https://www.sqlite.org/fileformat2.html, 1.6.
-_COUNT: Final = 103
-_RIGHT: Final = 108
-_POINTERS: Final = 112
-
 # https://www.sqlite.org/fileformat2.html, 1.3. Without a count of pages SQLite goes by the file's size, so
 # that of a file that was cut off the rest can be read.
 _FIELDS: Final = (
@@ -28,44 +22,37 @@ _FIELDS: Final = (
 )
 
 
-def layouts() -> list[list[tuple[int, bytes]]]:
-    """Give the pages that name the tables, with where they stand, of a new file and of a rebuilt one."""
+def layouts() -> list[bytes]:
+    """Give the page that names the tables, of a new file and of a rebuilt one.
+
+    SQLite keeps the first pages of tables and indexes together, in the order in which they were made: they
+    are where they are in files of older formats too, whose texts have comments and take more pages.
+    """
     database = apsw.Connection(":memory:")
     database.pragma("page_size", PAGE_SIZE)
     database.pragma("auto_vacuum", "INCREMENTAL")
     for script in migrations():
         database.execute(script)
-    found = [_first_pages(database.serialize("main"))]
+    found = [database.serialize("main")[:PAGE_SIZE]]
     database.execute(sql.VACUUM)
-    found.append(_first_pages(database.serialize("main")))
+    found.append(database.serialize("main")[:PAGE_SIZE])
     database.close()
     return found
-
-
-def _first_pages(image: bytes) -> list[tuple[int, bytes]]:
-    """Give the first page and its children: it is too small for the statements of all tables."""
-    children = {int.from_bytes(image[_RIGHT : _RIGHT + 4], "big")}
-    for cell in range(int.from_bytes(image[_COUNT : _COUNT + 2], "big")):
-        pointer = _POINTERS + 2 * cell
-        start = int.from_bytes(image[pointer : pointer + 2], "big")
-        children.add(int.from_bytes(image[start : start + 4], "big"))
-    starts = [0, *((child - 1) * PAGE_SIZE for child in sorted(children))]
-    return [(start, image[start : start + PAGE_SIZE]) for start in starts]
 
 
 class MendedDisk(apsw.VFS):
     """The system's files, but with beginnings of databases as they should be; nothing is written to them.
 
     Args:
-        pages: to be read instead of those that are there, with where they stand.
+        first: the page to be read instead of the first one.
 
     Attributes:
         name: of the VFS.
     """
 
-    def __init__(self, pages: list[tuple[int, bytes]] | None = None) -> None:
+    def __init__(self, first: bytes = b"") -> None:
         self.name = f"mended-{next(_numbers)}"
-        self._fields = [*(pages or ()), *_FIELDS]
+        self._fields = [(0, first), *_FIELDS]
         super().__init__(self.name, "")
 
     def xOpen(  # noqa: N802 - apsw's name

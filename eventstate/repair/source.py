@@ -9,7 +9,7 @@ from eventstate.errors import CorruptJournalError, NewerFormatError, ReadOnlyErr
 from eventstate.journal import statements as sql
 from eventstate.journal.connection import Connection
 from eventstate.journal.records import BRANCH_SHIFT, LOW, STORE, Commit, Event, Husk, row_id
-from eventstate.journal.schema import APPLICATION_ID, expected_schema, migrations
+from eventstate.journal.schema import APPLICATION_ID, expected_schema, migrations, schema
 from eventstate.repair.disk import MendedDisk, layouts
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ class Source:
         try:
             self._open(path, MendedDisk())
         except (CorruptJournalError, StorageError):
-            scores = [self._score(path, pages) for pages in layouts()]
+            scores = [self._score(path, first) for first in layouts()]
             if not any(scores):
                 raise CorruptJournalError(f"{path}: not even its tables can be found: {error}") from error
             self._open(path, MendedDisk(layouts()[scores.index(max(scores))]))
 
-    def _score(self, path: str, pages: list[tuple[int, bytes]]) -> int:
-        """Count the first commits that are where tables begin if these pages are the ones that name them."""
+    def _score(self, path: str, first: bytes) -> int:
+        """Count the first commits that are where tables begin if this page is the one that names them."""
         try:
-            self._open(path, MendedDisk(pages))
+            self._open(path, MendedDisk(first))
         except (CorruptJournalError, StorageError):
             return 0
         found = [self.first(position) for position in range(1, _PAGE)]
@@ -295,7 +295,7 @@ def _tables(connection: Connection) -> set[str]:
     version, known = int(connection.pragma("user_version")), len(migrations())
     newer = connection.pragma("application_id") == APPLICATION_ID and version > known
     # One damaged byte makes it look newer, too.
-    if newer and set(connection.all(sql.SCHEMA)) != set(expected_schema()):
+    if newer and schema(connection) != expected_schema():
         raise NewerFormatError(
             f"{connection.path}: written in format {version}; this eventstate knows up to {known}"
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from eventstate.journal import chain
 from eventstate.journal import statements as sql
 from eventstate.journal.journal import Journal
-from eventstate.journal.records import GONE, LOW, STORE, Commit, Draft, Event, row_id
+from eventstate.journal.newest import Last
+from eventstate.journal.records import GONE, LOW, STORE, Branch, Commit, Draft, Event, row_id
 from eventstate.values.registry import TypeRegistry
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from eventstate.repair.lines import Line
     from eventstate.repair.source import Redaction, Source
 
-_PLACEHOLDER: Final = row_id((1 << 31) - 1, LOW)
 _SIZE: Final = 3
 _PART: Final = 1 << 16
 
@@ -48,6 +48,7 @@ class Target:
             vfs=None,
         )
         self._connection = self.journal.connection
+        self._last = Last()
 
     # While the walk goes on
 
@@ -143,16 +144,12 @@ class Target:
         gone = self._unaccounted()
         if whole and not gone:
             return
-        given_up = self._connection.one(sql.COMMIT_AT_POSITION, (position,)) is None
-        if given_up:
-            self._connection.all(sql.ADD_COMMIT, self._placeholder(position, link))
+        [(recorded_at,)] = self._connection.all(sql.LAST_TIME)
+        self._last = Last(position, recorded_at or 0, link)
         for branch, version in self._connection.all(sql.MERGED_VERSIONS):
             self._burn(branch, version)
         packed = self.journal.codec.encode(metadata | {"branches": gone})
-        tip = self.journal.branches.tip(STORE)
-        self.journal.appender.add(STORE, tip, Draft("repair", metadata=packed), ("", ""))
-        if given_up:
-            self._connection.all(sql.DROP_COMMIT, (_PLACEHOLDER,))
+        self._add(STORE, Draft("repair", metadata=packed), ("", ""))
 
     def _unaccounted(self) -> int:
         """Count the branches of which nothing but husks is left, and no commit says so yet."""
@@ -161,13 +158,10 @@ class Target:
         accounts = (self.journal.codec.decode(metadata).get("branches", 0) for (metadata,) in told)
         return max(int(gone) - sum(map(int, accounts)), 0)
 
-    def _placeholder(self, position: int, link: bytes) -> Commit:
-        """Give a commit to go on from in the place of one that is given up."""
-        before = self._connection.one(sql.LAST_COMMIT)
-        blank: dict[str, Any] = dict.fromkeys(Commit._fields)
-        told = {"id": _PLACEHOLDER, "position": position, "kind": "repair", "hash": b"", "chain": link}
-        counts = {"version": 0, "events": 0, "weight": 0, "recorded_at": 0 if before is None else before[1]}
-        return Commit(**blank | told | counts)
+    def _add(self, branch: Branch, draft: Draft, names: tuple[str, str]) -> None:
+        """Add a commit; what it follows on may be given up, and can't be read."""
+        tip = self.journal.branches.tip(branch)
+        self._last = self._last.then(self.journal.appender.add(branch, tip, draft, names, self._last))
 
     def _burn(self, number: int, version: int) -> None:
         """Fill a branch up to a version that was merged elsewhere: what is written next was not merged."""
@@ -176,8 +170,7 @@ class Target:
             return
         branch = self.journal.branches.get(number)
         names = self.journal.branches.session_names(branch.session)
-        draft = Draft("repair", events=(GONE,) * (version - head.version))
-        self.journal.appender.add(branch, self.journal.branches.tip(branch), draft, names)
+        self._add(branch, Draft("repair", events=(GONE,) * (version - head.version)), names)
 
     def place(self, line: Line) -> tuple[int | None, int | None]:
         """Give the version and the highest round up to which a branch is kept."""

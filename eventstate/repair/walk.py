@@ -150,8 +150,10 @@ class Walk:
         line = self.lines.setdefault(line.id, line)
         whole = checked is not None and self._is_whole(line, commit, hashed, checked)
         if whole and checked is not None:
-            self.mended += moved or (commit.hash, commit.chain) != (hashed, self._link)
-            self._keep(line, commit._replace(hash=hashed, chain=self._link), checked)
+            fits = chain.fits(self._link, commit)
+            link = commit.chain if fits else chain.kept(self._link, position, commit.kind)
+            self.mended += moved or not fits or commit.hash != hashed
+            self._keep(line, commit._replace(hash=hashed, chain=link), checked)
         else:
             line.lost += 1
             self._target.husk(None, position, hashed)
@@ -173,7 +175,7 @@ class Walk:
         if checked is not None and checked.hash is not None and checked.hash not in own:
             own.append(checked.hash)
         for hashed in own:
-            if chain.link(self._link, hashed) == commit.chain:
+            if chain.fits(chain.link(self._link, hashed), commit):
                 return hashed
         told = [self._confirmed(chain.link(self._link, hashed), commit.chain, position) for hashed in own]
         if True in told:
@@ -188,7 +190,9 @@ class Walk:
         Returns:
             `None` if they know nothing of both.
         """
-        seen = 0
+        if other is not None and len(other) < chain.HASH_SIZE:
+            other = None
+        seen = against = 0
         while seen < _AHEAD:
             position += 1
             item = self._source.first(position)
@@ -197,14 +201,16 @@ class Walk:
             link = chain.link(link, item.hash)
             other = None if other is None else chain.link(other, item.hash)
             if isinstance(item, Commit):
-                if link == item.chain:
+                if chain.fits(link, item):
                     self._sure = max(self._sure, position)
                     return True
-                if other == item.chain:
+                if other is not None and chain.fits(other, item):
                     return False
-                other = item.chain
                 seen += 1
-        return None
+                against += len(item.chain) == chain.TAG_SIZE
+                if len(item.chain) == chain.HASH_SIZE:
+                    other = item.chain
+        return False if against == _AHEAD else None
 
     # What a commit is
 

@@ -18,7 +18,7 @@ from eventstate.store import StateStore
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from eventstate.history import Round
+    from eventstate.rounds import Round
 
 _logger = logging.getLogger("eventstate.services")
 

@@ -10,9 +10,10 @@ from eventstate.errors import KeyNotFoundError, SessionDeletedError
 from eventstate.journal.append import MAIN
 
 if TYPE_CHECKING:
-    from eventstate.history import Round
+    from eventstate.inventory import SessionInfo
+    from eventstate.rounds import Round
     from eventstate.session import Session
-    from eventstate.store import SessionInfo, StateStore
+    from eventstate.store import StateStore
 
 
 class EndedError(Exception):

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from eventstate import aio
-    from eventstate.history import Change, Round
+    from eventstate.history import Change
+    from eventstate.inventory import SessionInfo
+    from eventstate.rounds import Round
     from eventstate.session import Session
-    from eventstate.store import SessionInfo
     from eventstate.writer import Opened
 
 DEFAULT_SESSION = "default"

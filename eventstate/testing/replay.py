@@ -31,7 +31,8 @@ from eventstate.values.paths import Path, show
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from eventstate.history import Change, Round
+    from eventstate.history import Change
+    from eventstate.rounds import Round
 
 State = dict[Any, Any]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from eventstate.history import Round
+    from eventstate.rounds import Round
     from eventstate.session import Session
 
 

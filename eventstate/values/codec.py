@@ -1,8 +1,7 @@
 """Values to bytes and back: MessagePack, with extension types for what it lacks.
 
 The encoding is canonical: a value has one byte string, sets are sorted by their encoded elements,
-and two values are the same, type-strictly, exactly when their bytes are. The extension codes are
-listed in `schema/FORMAT.md`; they never change their meaning.
+and two values are the same, type-strictly, exactly when their bytes are.
 
 MessagePack: https://github.com/msgpack/msgpack/blob/master/spec.md
 """
@@ -12,18 +11,28 @@ MessagePack: https://github.com/msgpack/msgpack/blob/master/spec.md
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import functools
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
 from eventstate.errors import CorruptJournalError, EventStateError, UnsupportedValueError
 from eventstate.values.bounds import SMALL, CrowdedError, check_lengths, paired, refuse_alike, sparing
+from eventstate.values.extensions import (
+    BIG_INT,
+    DUMPS,
+    FROZENSET,
+    LOADS,
+    REGISTERED,
+    SET,
+    SURROGATES,
+    TUPLE,
+    UUID,
+    load_uuid,
+    rare,
+)
 from eventstate.values.paths import Path, show
 from eventstate.values.registry import TypeRegistry, Unregistered
-from eventstate.values.times import dump_zone, load_datetime, load_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,15 +40,10 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 200
 """How many containers may stand inside one another, the state itself being the first."""
 
-BIG_INT, SURROGATES, TUPLE, SET, FROZENSET, COMPLEX, DECIMAL = 1, 2, 3, 4, 5, 6, 7
-DATETIME, DATE, TIME, TIMEDELTA, UUID, REGISTERED = 8, 9, 10, 11, 12, 13
-
 SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 """Types whose values MessagePack holds by itself and that never change."""
 
-_ATOMS: Final = SCALARS | {
-    complex, decimal.Decimal, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID,
-}  # fmt: skip
+_ATOMS: Final = SCALARS | {complex, dt.datetime, dt.date, dt.time, dt.timedelta}
 SAFE_KEYS: Final = SCALARS - {float}
 """Types of which every value can be a key and be found again."""
 
@@ -197,7 +201,7 @@ class Codec:
         if kind is tuple or kind is frozenset:
             return any(isinstance(item, (dict, list)) or self.is_mutable(item) for item in value)
         entry = self.types.by_type.get(kind)
-        return entry.mutable if entry is not None else True
+        return entry.mutable if entry is not None else rare(kind) is None
 
     def _pack(self, value: Any, level: int = 0) -> bytes:
         """Pack `value`, which stands inside `level` extension types."""
@@ -237,7 +241,7 @@ class Codec:
             return REGISTERED, [entry.name, entry.dumped(value)]
         if kind is Unregistered:
             return REGISTERED, [value.name, value.payload]
-        dump = _DUMPS.get(kind)
+        dump = DUMPS.get(kind) or rare(kind)
         if dump is None:
             raise TypeError(f"{kind.__module__}.{kind.__qualname__} can't be stored; register the type")
         return dump(value)
@@ -259,11 +263,11 @@ class Codec:
         if code == SURROGATES:
             return data.decode("utf-8", "surrogatepass")
         if code == UUID:
-            return uuid.UUID(bytes=data)
+            return load_uuid(data)
         if level == MAX_DEPTH:
             raise ValueError(_TOO_DEEP)
         parts = self._unpack(data, level + 1)
-        load = _LOADS.get(code)
+        load = LOADS.get(code)
         if load is not None:
             return load(parts)
         if code == REGISTERED:
@@ -345,7 +349,7 @@ class Codec:
                 id(child): ((*where, step), child)
                 for where, node in level.values()
                 for step, child in (*self._children(node), *_odd_keys(node))
-                if type(child) not in _ATOMS
+                if _may_have_parts(type(child))
             }
 
     def _children(self, node: Any) -> Iterator[tuple[Any, Any]]:
@@ -377,7 +381,7 @@ def _unpacked(data: bytes, **hooks: Any) -> Any:
 
 
 def _odd_keys(node: Any) -> list[tuple[Any, Any]]:
-    return [(key, key) for key in node if type(key) not in _ATOMS] if isinstance(node, dict) else []
+    return [(key, key) for key in node if _may_have_parts(type(key))] if isinstance(node, dict) else []
 
 
 def _unsupported(path: Path, error: Exception) -> UnsupportedValueError:
@@ -401,32 +405,5 @@ def _escape(value: Any) -> Any:
     return value
 
 
-def _load_decimal(text: Any) -> decimal.Decimal:
-    if type(text) is not str:  # of a long integer it takes time that grows with the square of its length
-        raise TypeError("a decimal is no string")
-    return decimal.Decimal(text)
-
-
-_DUMPS: Final[dict[type, Callable[[Any], tuple[int, Any]]]] = {
-    complex: lambda v: (COMPLEX, [v.real, v.imag]),
-    decimal.Decimal: lambda v: (DECIMAL, str(v)),
-    dt.datetime: lambda v: (
-        DATETIME,
-        [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, dump_zone(v)],
-    ),
-    dt.date: lambda v: (DATE, [v.year, v.month, v.day]),
-    dt.time: lambda v: (TIME, [v.hour, v.minute, v.second, v.microsecond, v.fold, dump_zone(v)]),
-    dt.timedelta: lambda v: (TIMEDELTA, [v.days, v.seconds, v.microseconds]),
-    uuid.UUID: lambda v: (UUID, v.bytes),
-}
-_LOADS: Final[dict[int, Callable[[Any], Any]]] = {
-    TUPLE: tuple,
-    SET: lambda parts: set(refuse_alike(parts)),
-    FROZENSET: lambda parts: frozenset(refuse_alike(parts)),
-    COMPLEX: lambda parts: complex(*parts),
-    DECIMAL: _load_decimal,
-    DATETIME: load_datetime,
-    DATE: lambda parts: dt.date(*parts),
-    TIME: load_time,
-    TIMEDELTA: lambda parts: dt.timedelta(*parts),
-}
+def _may_have_parts(kind: type) -> bool:
+    return kind not in _ATOMS and rare(kind) is None

@@ -6,10 +6,9 @@ Decoding looks a name up here and nowhere else: no name found in a file is ever 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import enum
 import functools
-import inspect
+import types
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -157,6 +156,12 @@ class TypeRegistry:
         if other.unknown == "keep":
             self.unknown = "keep"
 
+    def keeping(self) -> TypeRegistry:
+        """Give a registry of the same types, of later ones too, that keeps values of unregistered types."""
+        other = TypeRegistry(unknown="keep")
+        other.by_type, other.by_name, other.texts = self.by_type, self.by_name, self.texts
+        return other
+
     def _check_name(self, name: str, cls: type) -> None:
         taken = self.by_name.get(name)
         if taken is not None and taken.cls is not cls:
@@ -169,6 +174,8 @@ def _entry_for(cls: type, name: str) -> Entry:
     if issubclass(cls, enum.Enum):
         # Not cls.__getitem__: what is mixed in, as str is, may have one of its own.
         return Entry(name, cls, lambda member: member._name_, lambda key: cls[key], mutable=False)
+    import dataclasses
+
     if dataclasses.is_dataclass(cls):
         return _dataclass_entry(cls, name)
     if _is_pydantic_model(cls):
@@ -191,6 +198,8 @@ def _namedtuple_entry(cls: Any, name: str) -> Entry:
 
 
 def _dataclass_entry(cls: type, name: str) -> Entry:
+    import dataclasses
+
     fields = {field.name: field for field in dataclasses.fields(cls)}
     slots = _slots_of(cls)
     object.__new__(cls)  # a TypeError now, rather than when the first one is read
@@ -262,7 +271,10 @@ def _load_model(cls: Any, data: Any) -> Any:
 
 def _refuse_others(instance: Any, fields: Any, slots: _Slots = ()) -> None:
     """Refuse attributes that would be lost; what a cached property keeps can be computed again."""
-    for name in getattr(instance, "__dict__", {}).keys() - fields.keys():
+    others = getattr(instance, "__dict__", {}).keys() - fields.keys()
+    if others:
+        import inspect
+    for name in others:
         if not isinstance(inspect.getattr_static(type(instance), name, None), functools.cached_property):
             raise TypeError(f"the attribute {name!r} is no field")
     for name, slot in slots:
@@ -274,7 +286,7 @@ def _refuse_others(instance: Any, fields: Any, slots: _Slots = ()) -> None:
 
 def _slots_of(cls: type) -> _Slots:
     members = [item for base in cls.__mro__ for item in vars(base).items()]
-    return [(name, slot) for name, slot in members if inspect.ismemberdescriptor(slot)]
+    return [(name, slot) for name, slot in members if isinstance(slot, types.MemberDescriptorType)]
 
 
 def _refuse_unknown(data: Any, fields: Any) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import zoneinfo
 from typing import Any
 
 
 @functools.cache
 def _zones() -> frozenset[str]:
+    import zoneinfo
+
     return frozenset(zoneinfo.available_timezones() - {"localtime"})  # that is another one elsewhere
 
 
@@ -25,6 +26,8 @@ def dump_zone(value: dt.datetime | dt.time) -> Any:
     if type(zone) is dt.timezone:
         offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
         return [offset // dt.timedelta(microseconds=1), *name]
+    import zoneinfo
+
     if type(zone) is zoneinfo.ZoneInfo and zone.key in _zones():
         return zone.key
     raise TypeError(f"the time zone {zone!r} can't be stored")
@@ -34,6 +37,8 @@ def _load_zone(zone: Any) -> dt.tzinfo | None:
     if zone is None:
         return None
     if isinstance(zone, str):
+        import zoneinfo
+
         if zone not in _zones():  # an allow-list: ZoneInfo looks up packages by what it is given
             raise ValueError(f"unknown time zone {zone!r}")
         return zoneinfo.ZoneInfo(zone)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from eventstate.errors import EventStateError
 from eventstate.journal import statements as sql
 from eventstate.journal.records import BRANCH_SHIFT, LOW, Commit
-from eventstate.journal.schema import expected_schema
+from eventstate.journal.schema import expected_schema, schema
 from eventstate.values.delta import Op
 from eventstate.verify.commits import Commits
 from eventstate.verify.folds import Folds
@@ -85,7 +85,7 @@ class Verifier:
         for (line,) in self._connection.all(sql.INTEGRITY_CHECK):
             if line != "ok":
                 self._find(f"structure: {line}")
-        for kind, name, _ in sorted(expected_schema() ^ set(self._connection.all(sql.SCHEMA))):
+        for kind, name, _ in sorted(expected_schema() ^ schema(self._connection)):
             self._find(f"structure: the {kind} {name} is not what eventstate makes")
         for table, row, parent, _ in self._connection.all(sql.FOREIGN_KEY_CHECK):
             self._find(f"structure: row {row} of {table} refers to a missing row of {parent}")

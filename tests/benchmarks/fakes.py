@@ -71,6 +71,22 @@ class Quick(Honest):
     step = STEP / 2
 
 
+class Tiring(Honest):
+    """Takes a millisecond longer at each request."""
+
+    def turns(self, session: str, turns: list[dict[str, Any]]) -> Answer:
+        answer = super().turns(session, turns)
+        self.step += STEP
+        return answer
+
+
+class Plain(Honest):
+    """Has a place for messages alone."""
+
+    def latest(self, session: str) -> Answer:
+        return super().latest(session) | {"attributes": None}
+
+
 class Chatty(Honest):
     """Prints."""
 

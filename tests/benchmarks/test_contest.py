@@ -11,10 +11,11 @@ import pytest
 from benchmarks import workloads
 from benchmarks.contest import Ask, Contest, Tallies, Weigh
 from benchmarks.contests import Setting, reading, table
-from benchmarks.runner import Entrant, Field, Kind
+from benchmarks.runner import Entrant, Field, Kind, Process
 from tests.benchmarks.fakes import LOG, STEP
 
 TURNS = workloads.plain_turns(1, 8)
+TURN = {"do": "turns", "session": "s", "turns": TURNS[:1]}
 PATIENCE = 60.0
 
 
@@ -102,17 +103,32 @@ def test_a_contestant_that_answers_wrong_is_caught_and_has_no_ratio(
     assert "wrong" not in rows["ours"]
 
 
-def test_one_without_a_place_for_attributes_is_not_wrong(tmp_path: Path) -> None:
-    with contest(tmp_path) as opened:
-        answer = {"messages": 8, "checksum": workloads.after(TURNS)["checksum"], "attributes": None}
-        tallies = opened.phase(
-            [Ask("latest", {"session": "s"}, check=lambda _name, _answer: None)],
-            of=opened.phase(two_by_two()),
-        )
-        assert tallies["ours"].checked
-    from benchmarks.contest import difference
+def test_one_without_a_place_for_attributes_is_not_wrong_but_said_to_be_so(tmp_path: Path) -> None:
+    with contest(tmp_path, entrant("Plain")) as opened:
+        written = opened.phase(two_by_two())
+        check(opened, written)
+        read = opened.phase([Ask("latest", {"session": "s"})], of=written)
+        rows = [table(opened, each, "t", "T", step="s", count=1)["rows"] for each in (written, read)]
+    assert written["plain"].checked
+    assert [each["plain"]["partial"] for each in rows] == [True, True]
+    assert not any("partial" in each["ours"] for each in rows)
 
-    assert difference(answer, workloads.after(TURNS)) is None
+
+def test_the_seconds_of_many_steps_together_are_shared_among_them(tmp_path: Path) -> None:
+    with contest(tmp_path) as opened:
+        tallies = opened.phase([Ask("turns", {"session": "s", "turns": TURNS[:2]}, 2, share=4)])
+    assert tallies["ours"].seconds == [STEP / 4] * 2
+    assert tallies["ours"].spent == STEP * 2
+
+
+def test_a_contestant_that_does_not_answer_is_ended(tmp_path: Path) -> None:
+    process = Process(entrant("Hanging").command, tmp_path / "log")
+    for request in ({"do": "open", "folder": str(tmp_path / "store"), "durability": "full"}, TURN):
+        assert "failed" not in process.ask(request, PATIENCE)
+    assert process.ask(TURN, 1) == {"failed": "no answer to 'turns' within 1 seconds"}
+    assert not process.running
+    assert "failed" in process.ask(TURN, 1)
+    process.stop()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +179,10 @@ def test_one_that_cannot_do_a_thing_says_so(tmp_path: Path) -> None:
 
 
 def test_a_slow_one_stops_when_its_time_is_over_and_is_compared_over_its_own_steps(tmp_path: Path) -> None:
-    with contest(tmp_path, entrant("Slow"), budget=60) as opened:
+    with (
+        Field([entrant("Tiring", "ours", "ours"), entrant("Slow")], tmp_path, PATIENCE) as field,
+        Contest(field, tmp_path / "contest", "full", 60) as opened,
+    ):
         tallies = opened.phase(two_by_two())
         check(opened, tallies)
         rows = table(opened, tallies, "t", "T", step="turn", count=8)["rows"]
@@ -172,6 +191,7 @@ def test_a_slow_one_stops_when_its_time_is_over_and_is_compared_over_its_own_ste
     assert rows["slow"]["checked"]
     assert rows["slow"]["ratio"] == 3600 / STEP
     assert rows["ours"]["n"] == 8
+    assert rows["ours"]["p50"] == pytest.approx(2.5 * STEP)
 
 
 def test_one_that_fills_the_disk_stops_when_its_room_is_full(tmp_path: Path) -> None:

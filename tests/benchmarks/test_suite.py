@@ -10,6 +10,7 @@ from benchmarks import __main__ as program
 from benchmarks import environments, report, suite
 from benchmarks.contests import CONTESTS
 from tests.benchmarks.test_contest import Tiny, entrant
+from tests.benchmarks.test_report import STORED
 
 TABLES = [
     "recorded",
@@ -81,12 +82,6 @@ def test_a_run_without_peers_ends_in_a_page_and_results(tmp_path: Path) -> None:
     assert "No peer took part" in page
 
 
-def test_the_floor_writes_the_rows_that_the_store_wrote(tmp_path: Path) -> None:
-    (table,) = run(tmp_path, chosen=["attributes"])["tables"][:1]
-    ours, floor = table["rows"]["eventstate"], table["rows"]["apsw"]
-    assert floor["bytes"] == ours["bytes"]
-
-
 def test_a_peer_that_is_wrong_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     entrants = [*suite.own()[:1], entrant("Forgetful"), entrant("Stillborn")]
     results = run(tmp_path, chosen=["growing"], entrants=entrants)
@@ -125,6 +120,20 @@ def test_the_targets_are_measured_where_they_are(tmp_path: Path, monkeypatch: py
     assert results["targets"] == [TARGET | {"detail": {"quick": True, "empty": True}}]
     monkeypatch.setattr(suite, "TARGETS_MODULE", "no_such_targets")
     assert run(tmp_path, chosen=[suite.TARGETS])["targets"] == []
+
+
+def test_the_exit_status_tells_that_a_contestant_was_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = json.loads(STORED.read_text(encoding="utf-8"))
+    monkeypatch.setattr(suite.Run, "results", lambda _run: results)
+    arguments = ["--peers", "none", "--out", str(tmp_path)]
+    assert program.main(arguments) == 1
+    assert "growing, liar: wrong: it has 99 messages" in capsys.readouterr().err
+    for table in results["tables"]:
+        del table["rows"]["liar"]
+    assert program.main(arguments) == 0
+    assert "gone: the environment of gone could not be made" in capsys.readouterr().err
 
 
 def test_the_command_line_chooses_and_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

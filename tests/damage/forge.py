@@ -72,7 +72,9 @@ def _rehash(database: apsw.Connection, start: int) -> None:
         previous = _first(database, commit) if before is None else before.hash
         hashed = chain.commit_hash(previous, commit, chain.event_digests(commit, events))
         link = chain.link(link, hashed)
-        commit = last[commit.branch] = commit._replace(hash=hashed, chain=link)
+        commit = last[commit.branch] = commit._replace(
+            hash=hashed, chain=chain.kept(link, commit.position, commit.kind)
+        )
         database.execute(
             "UPDATE commits SET weight = ?, salt = ?, hash = ?, chain = ? WHERE id = ?",
             (commit.weight, commit.salt, commit.hash, commit.chain, commit.id),

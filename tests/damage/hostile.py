@@ -187,7 +187,7 @@ _EDITS: Final = (
     "sql = replace(sql, 'STRICT', 'STRICT, WITHOUT ROWID')",
     "sql = replace(sql, 'TEXT', 'TEXT COLLATE nothing')",
     "sql = 'CREATE VIRTUAL TABLE ' || name || ' USING fts5(id)'",
-    "sql = replace(sql, ') STRICT', ', CHECK (hex(zeroblob(99999)) > 1)) STRICT')",
+    "sql = replace(sql, ')STRICT', ', CHECK (hex(zeroblob(99999)) > 1)) STRICT')",
     "sql = replace(sql, 'op INTEGER NOT NULL', 'op INTEGER NOT NULL DEFAULT (load_extension(1))')",
 )
 _PRAGMAS: Final = tuple(

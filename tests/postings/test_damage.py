@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 import pytest
 
 from eventstate import CorruptJournalError, StateStore
+from eventstate.journal import statements as sql
+from eventstate.journal.postings import Posting
 from tests.postings.lists import filled, scanning, sizes, told
 from tests.retention.raw import rows
 
@@ -62,6 +64,7 @@ DAMAGE: Final = {
     "more than there is": ("UPDATE postings SET last = 1 << 40 WHERE path = x''", True),
     "more than is listed": ("UPDATE postings SET last = last + 9 WHERE path = x''", False),
     "less than is listed": ("UPDATE postings SET last = last - 9 WHERE path = x''", True),
+    "data beside what is listed": ("UPDATE postings SET data = x'01' WHERE path = x''", True),
     "a start before the first": ("UPDATE postings SET first = -1 WHERE path = x''", True),
     "a branch that is not there": ("UPDATE postings SET branch = 9", True),
 }
@@ -125,6 +128,69 @@ def test_lists_that_tell_of_what_is_yet_to_come_are_made_anew(listed: bytes, tmp
         now = store._journal.postings.listed(session._writer.branch())
         assert now is not None
         assert 0 <= session.version - now.upto < 32
+
+
+def test_one_event_twice_does_not_hide_that_another_is_missing(listed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(listed)
+    database = apsw.Connection(str(path))
+    own, other = (
+        Posting(*database.execute(f"SELECT path, first, last, data FROM postings WHERE path = {key}").get)
+        for key in ("x'a178'", "x'a164a179'")
+    )
+    seqs = other.seqs()[: len(own.seqs())]
+    again, _ = Posting(b"\xa1d\xc1\xc1", seqs[0], seqs[0], b"").longer(seqs[1:])
+    database.execute(f"DELETE FROM postings {LIST}")
+    database.execute("INSERT INTO postings VALUES (1, ?, ?, ?, ?)", again)
+    database.close()
+    with StateStore(path) as store:
+        assert "lists have an event twice" in str(store.verify())
+
+
+def test_an_event_that_is_listed_twice_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sizes(32):
+        filled(path, 100, 10).close()
+    database = apsw.Connection(str(path))
+    found: Any = database.execute("SELECT path, first, last, data FROM postings WHERE path = x'a164a179'")
+    # With the event that sets `d`, the last of those that are looked up at one time.
+    seq = [seq for row in found for seq in Posting(*row).seqs()][sql.BATCH - 2]
+    database.execute("INSERT INTO postings VALUES (1, x'a164c1c1', ?, ?, x'')", (seq, seq))
+    database.close()
+    with sizes(32, _DENSE=0), StateStore(path) as store:
+        session = store.session("alice")
+        with scanning():
+            expected = told(session, ("d", "y"))
+        assert told(session, ("d", "y")) == expected
+
+
+def test_lists_end_before_an_event_that_is_missing(listed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(listed)
+    damaged(path, "DELETE FROM postings", "DELETE FROM events WHERE id & 4294967295 = 140")
+    with sizes(32), StateStore(path, durability="normal") as store:
+        session = store.session("alice")
+        for turn in range(99):
+            session.note("turn", turn)
+        now = store._journal.postings.listed(session._writer.branch())
+        assert now is not None
+        assert 64 <= now.upto < 140
+
+
+def test_a_pruned_past_leaves_the_lists_of_what_is_there(tmp_path: Path) -> None:
+    with sizes(32), filled(tmp_path / "a.db", 60, 10) as store:
+        session = store.session("alice")
+        told_before = told(session, "x")
+        pruned = session.prune(keep_rounds=20)
+        now = store._journal.postings.listed(session._writer.branch())
+        assert now is not None
+        assert now.after == pruned.version
+        assert now.upto > now.after
+        assert [change[:3] for change in told(session, "x")] == [
+            change[:3] for change in told_before if change[0] > pruned.version
+        ]
+        report = store.verify()
+        assert report.ok, str(report)
 
 
 def test_a_damaged_page_of_lists_fails_one_commit_and_the_next_do_without(

@@ -77,6 +77,7 @@ def test_a_history_by_lists_is_that_of_a_scan(
 
 
 @given(st.integers(1, 10), st.lists(st.integers(1, 1 << 20), max_size=400), st.integers(1, 9))
+@example(1, [at * 7919 % (1 << 20) + 1 for at in range(400)], 9)
 def test_what_is_listed_is_read_again(first: int, gaps: list[int], parts: int) -> None:
     seqs = [first]
     for gap in gaps:
@@ -85,7 +86,9 @@ def test_what_is_listed_is_read_again(first: int, gaps: list[int], parts: int) -
     size = len(rest) // parts + 1
     taken = 0
     while taken < len(rest):
+        full = len(posting.data) >= postings.FULL
         posting, more = posting.longer(rest[taken : taken + size])
+        assert not (full and more)
         if not more:
             break
         taken += more

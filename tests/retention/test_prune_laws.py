@@ -18,7 +18,7 @@ from tests.stores import Clock, packed
 
 if TYPE_CHECKING:
     from eventstate import Session
-    from eventstate.retention import Pruned
+    from eventstate.removed import Pruned
 
 pytestmark = pytest.mark.proves("prune")
 

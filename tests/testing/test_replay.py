@@ -29,7 +29,7 @@ from eventstate.testing.replay import difference, exact
 from eventstate.testing.scripts import play
 from eventstate.testing.strategies import StateEdit, agent_sessions, edits
 from eventstate.values import delta
-from eventstate.values.live import LiveState
+from eventstate.values.live import LiveList, LiveState
 from tests.stores import Clock, everything, grown
 from tests.values.rounds import Task
 
@@ -277,6 +277,7 @@ def break_snapshots(patch: pytest.MonkeyPatch) -> None:
 
 def break_heads(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("eventstate.journal.journal.apply", short_splices)
+    patch.setattr(LiveList, "_accept", lambda *_: None)
 
 
 def break_walking(patch: pytest.MonkeyPatch) -> None:
