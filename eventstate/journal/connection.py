@@ -20,7 +20,7 @@ from eventstate.errors import (
 )
 from eventstate.journal import statements as sql
 from eventstate.journal.columns import Columns
-from eventstate.journal.files import check_openable
+from eventstate.journal.files import check_openable, immutable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -110,9 +110,7 @@ class Connection:
     def _open(self, vfs: str | None) -> apsw.Connection:
         if not self.read_only:
             return apsw.Connection(self.path, flags=_OPEN, vfs=vfs)
-        from pathlib import Path
-
-        if os.access(self.path, os.W_OK) and not Path(self.path + "-wal").exists():
+        if os.access(self.path, os.W_OK) and not os.path.exists(self.path + "-wal"):
             # A connection that may write takes the files away again that it had to make beside this one.
             db = apsw.Connection(self.path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
             db.pragma("query_only", value=True)
@@ -124,10 +122,9 @@ class Connection:
             # A folder that can't hold the shared-memory file. With no WAL beside it, and nobody
             # able to write one, the file alone is the whole journal.
             db.close()
-            if Path(self.path + "-wal").exists() or vfs is not None:
+            if os.path.exists(self.path + "-wal") or vfs is not None:
                 raise
-            name = Path(self.path).absolute().as_uri() + "?immutable=1"
-            db = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+            db = apsw.Connection(immutable(self.path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         return db
 
     @property
@@ -371,10 +368,9 @@ class Connection:
                     copy.close(force=True)
             # apsw has a SystemError for a disk, made in Python as in tests, that goes on failing.
             except (apsw.Error, SystemError) as error:
-                from pathlib import Path
-
                 for name in (target, target + "-journal"):
-                    Path(name).unlink(missing_ok=True)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(name)
                 raise StorageError(f"{target}: {error}") from error
 
     def check_usable(self) -> None:

@@ -21,27 +21,24 @@ def check_openable(path: str, *, read_only: bool) -> None:
     """
     if _is_fine(path, read_only=read_only):
         return
-    from pathlib import Path
-
-    file = Path(path)
-    if file.is_dir():
+    if os.path.isdir(path):
         raise StorageError(f"{path}: is a folder, not a file")
-    folder = file.absolute().parent
-    if not folder.is_dir():
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
         raise StorageError(f"{path}: the folder {folder} does not exist")
-    if not file.exists():
+    if not os.path.exists(path):
         if read_only:
             raise StorageError(f"{path}: no such file")
         if not os.access(folder, os.W_OK):
             raise ReadOnlyError(f"{path}: no permission to make files in {folder}")
-    elif not file.is_file():
+    elif not os.path.isfile(path):
         raise StorageError(f"{path}: is not a regular file")
     elif not os.access(path, os.R_OK):
         raise ReadOnlyError(f"{path}: no permission to read it")
-    elif 0 < file.stat().st_size < _MIN_PAGE and not Path(path + "-journal").exists():
+    elif 0 < _size(path) < _MIN_PAGE and not os.path.exists(path + "-journal"):
         # SQLite would take it for empty and write over it.
         raise CorruptJournalError(f"{path}: not a database")
-    elif _size(path + "-wal") and not file.stat().st_size:
+    elif _size(path + "-wal") and not _size(path):
         # SQLite would throw the log away. A journal has pages before it has a log, so the log is asked first.
         raise CorruptJournalError(f"{path}: empty, though there is a log beside it")
     elif not read_only and not os.access(path, os.W_OK):
@@ -53,10 +50,18 @@ def is_part(path: str | os.PathLike[str], journal: str) -> bool:
 
     Such a file must not be opened and closed by anything but SQLite: that drops SQLite's locks on it.
     """
-    from pathlib import Path
+    parts = (journal + end for end in ("", "-wal", "-shm", "-journal"))
+    return os.path.exists(path) and any(
+        os.path.exists(part) and os.path.samefile(part, path) for part in parts
+    )
 
-    parts = (Path(journal + end) for end in ("", "-wal", "-shm", "-journal"))
-    return Path(path).exists() and any(part.exists() and part.samefile(path) for part in parts)
+
+def immutable(path: str) -> str:
+    """Give the URI of a file that nobody can change, as https://www.sqlite.org/uri.html has it."""
+    name = os.path.abspath(path).replace(os.sep, "/")
+    for mark in "%?#":  # the first one first: the others become it
+        name = name.replace(mark, f"%{ord(mark):02x}")
+    return f"file://{'' if name.startswith('/') else '/'}{name}?immutable=1"
 
 
 def _is_fine(path: str, *, read_only: bool) -> bool:
