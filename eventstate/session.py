@@ -141,13 +141,12 @@ class Session(Retention):
 
         It can't if one of them comes or goes, as the order of keys then matters, or stands in another.
         """
-        branch = self._writer.branch()
         inside = any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
-        if self._model is not None or opened.latest is not opened.state or inside:
+        if self._model is not None or opened.head is None or opened.latest is not opened.state or inside:
             return None
         codec, reader = self._journal.codec, self._journal.reader
         differ = Differ(codec, [])
-        point = self._writer.timeline(branch).resolve(at)
+        point = self._writer.timeline(opened.head.branch).resolve(at)
         values = self._steady(lambda _: [reader.value(point, path) for path in paths])
         for path, then in zip(paths, values, strict=True):
             now = look(opened.state, path)
