@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from eventstate.journal.append import moment
 from eventstate.journal.branches import Point
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from eventstate.journal.records import Commit as CommitRow
 
 Values = tuple[Any, Any]
+
+_AHEAD: Final = 64  # events that are read at one time, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,16 +236,21 @@ class _AttributeFold:
         self._state: dict[Any, Any] | None = None
         self._done = 0
         self._seen: tuple[int, Values] | None = None
+        self._ahead: list[Edit] = []  # of the next events, the last one first
+        self._size = 1
+        self._stamp: int | None = None
         self._epoch = 0
 
     def lookup(self, index: int, path: Path) -> Callable[[], Values]:
         return lambda: self.values(index, path)
 
     def values(self, index: int, path: Path) -> Values:
-        epoch = self._journal.branches.epoch()
-        if epoch != self._epoch:  # payloads were removed: they may be in what was folded
-            self._state = self._seen = None
-            self._epoch = epoch
+        stamp = self._journal.connection.stamp()
+        if stamp is None or stamp != self._stamp:
+            self._stamp, epoch = stamp, self._journal.branches.epoch()
+            if epoch != self._epoch:  # payloads were removed: they may be in what was folded
+                self._state = self._seen = None
+                self._epoch = epoch
         if self._seen is None or self._seen[0] != index:  # who reads `before` mostly reads `after` next
             before = self._copy(look(self._at(index), path))
             self._seen = index, (before, self._copy(look(self._at(index + 1), path)))
@@ -256,10 +263,21 @@ class _AttributeFold:
         if self._state is None or count < self._done:
             start = self._start
             self._state, self._done = self._journal.reader.state(start) if start.version else {}, 0
-        for owner, seq in self._events[self._done : count]:
-            apply(self._state, self._journal.reader.edit(owner, seq))
+            self._ahead, self._size = [], 1
+        while self._done < count:
+            if not self._ahead:
+                self._read(count - self._done)
+            apply(self._state, self._ahead.pop())
             self._done += 1
         return self._state
+
+    def _read(self, wanted: int) -> None:
+        """Read the next events of a branch: those that are wanted, and more the longer it goes on."""
+        owner, _ = self._events[self._done]
+        some = self._events[self._done : self._done + min(max(wanted, self._size), _AHEAD)]
+        seqs = [seq for _, seq in itertools.takewhile(lambda event: event[0].id == owner.id, some)]
+        self._ahead = self._journal.reader.edits(owner, seqs)[::-1]
+        self._size *= 2
 
 
 class _Commits:

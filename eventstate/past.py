@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from eventstate.checks import check_text
 from eventstate.errors import BranchNotFoundError, CorruptJournalError, RoundNotFoundError
 from eventstate.journal.branches import Point, View
-from eventstate.journal.read import Walk
+from eventstate.journal.walk import Walk
 from eventstate.values.paths import as_path
 from eventstate.writer import Writer
 

@@ -30,9 +30,9 @@ def live(run: Run) -> list[Target]:
     """Time `with session.round()` from its call to its end, and bare apsw inserting the rows that it wrote.
 
     A new session's tenth turn and a turn of a session that has grown to 10,000 turns, each with its floor
-    right after it, with NORMAL and with FULL, over and over. Before each measured turn stands one of a third
-    session, so that neither finds warmer caches; and each of the two has a file in which its rows come last,
-    as those of other sessions after them would make the floor dearer, too.
+    right after it, with NORMAL and with FULL, over and over. Before each measured turn stand others, the last
+    of a third session, so that neither finds warmer caches; and each of the two has a file in which its rows
+    come last, as those of other sessions after them would make the floor dearer, too.
     """
     turns, contents = run.size(10_000, 1_000, 20), texts(random.Random(1), 64)
     seconds = _measured(run, turns, contents)
@@ -70,11 +70,13 @@ def _measured(run: Run, turns: int, contents: list[str]) -> Seconds:
 def _turn(pair: Pair, place: tuple[str, str], number: int, text: str, seconds: Seconds) -> None:
     """Take a turn at the end of a file, as that of a session that goes on by itself does."""
     durability, name = place
-    between, session, turn = pair.store.session("between"), pair.store.session("late"), number
+    between = pair.store.session("between")
+    session, turn, other = pair.store.session("late"), number, between
     if name == "early":
         session, turn = pair.store.session(f"early-{number}"), EARLY
-        for before in range(1, EARLY):
-            pair.turn(session, before, text)
+        other = session
+    for before in range(1, EARLY):
+        pair.turn(other, before, text)
     pair.turn(between, number, text)
     taken, floor = pair.turn(session, turn, text)
     seconds[f"{durability} {name}"].append(taken)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eventstate.journal.events import EventCodec
     from eventstate.journal.postings import Postings
     from eventstate.journal.snapshots import Snapshots
+    from eventstate.journal.walk import Ahead
     from eventstate.values.paths import Path
 
 _PAGE: Final = 4096
@@ -207,6 +208,23 @@ class Reader:
             raise self._missing(owner, seq)
         return Event._make(row)
 
+    def edits(self, owner: Branch, seqs: list[int]) -> list[Edit]:
+        """Give events of a branch, decoded.
+
+        Raises:
+            CorruptJournalError: one is missing, or damaged.
+            RoundNotFoundError: one was pruned.
+        """
+        found: dict[int, Event] = {}
+        for at in range(0, len(seqs), sql.BATCH):
+            keys = [row_id(owner.id, seq) for seq in seqs[at : at + sql.BATCH]]
+            rows = self._connection.all(sql.EVENTS_AT, keys + keys[-1:] * (sql.BATCH - len(keys)))
+            found.update((number & LOW, Event(op, path, value)) for number, op, path, value in rows)
+        for seq in seqs:
+            if seq not in found:
+                raise self._missing(owner, seq)
+        return [self._codec.decode(self._opened(owner, seq, found[seq])) for seq in seqs]
+
     def edit(self, owner: Branch, seq: int) -> Edit:
         """Give one event of a branch, decoded."""
         return self._codec.decode(self._opened(owner, seq, self.event(owner, seq)))
@@ -353,68 +371,6 @@ def _replaces(event: tuple[Branch, int, Op, Path], path: Path) -> bool:
     """Say whether nothing of what the attribute was before matters after this event."""
     _, _, op, where = event
     return op in {Op.SET, Op.DELETE} and len(where) <= len(path)
-
-
-class Ahead:
-    """Rows of events that were read before they were asked for.
-
-    Attributes:
-        after: the key after which they come.
-        rows: the rows, in order.
-        reads: how often any were read.
-    """
-
-    def __init__(self) -> None:
-        self.after = 0
-        self.rows: list[Any] = []
-        self.reads = 0
-
-    def keep(self, after: int, rows: list[Any]) -> None:
-        """Keep rows that were read."""
-        self.after, self.rows = after, rows
-        self.reads += 1
-
-    def take(self, count: int) -> list[Any]:
-        """Give the first ones, at most so many."""
-        rows, self.rows = self.rows[:count], self.rows[count:]
-        self.after += len(rows)
-        return rows
-
-
-class Walk:
-    """A state that goes along with points; from one to the next of a branch only what is new is folded."""
-
-    def __init__(self, reader: Reader, branches: Branches) -> None:
-        self._reader = reader
-        self._branches = branches
-        self._state: dict[Any, Any] = {}
-        self._at: Point | None = None
-        self._epoch = -1
-        self._floor = 0
-        self._ahead = Ahead()
-
-    def to(self, point: Point) -> dict[Any, Any]:
-        """Give the state at a point; it stays the walk's own, which goes on from it.
-
-        Raises:
-            RoundNotFoundError: the version was pruned.
-        """
-        epoch, at, ahead = self._branches.epoch(), self._at, self._ahead
-        self._at = None  # in case of an error
-        new = at is None or at.branch.id != point.branch.id or epoch != self._epoch
-        if new:
-            ahead.keep(0, [])
-            self._floor, _ = self._branches.pruned(point.branch)
-        if at is None or new or not self._floor <= at.version <= point.version:
-            self._state = self._reader.state(point, epoch)
-        else:
-            reads = ahead.reads
-            self._reader.advance(self._state, point.branch, at.version, point.version, ahead)
-            # What was read may be of before and after a removal.
-            if ahead.reads != reads and self._branches.epoch() != epoch:
-                self._state = self._reader.state(point)
-        self._at, self._epoch = point, epoch
-        return self._state
 
 
 def segments(branch: Branch, after: int, upto: int) -> list[tuple[Branch, int, int]]:
