@@ -30,6 +30,7 @@ _NEAR: Final = 64  # events that are looked through first for what set an attrib
 _FARTHER: Final = 8  # times as many next
 _AHEAD: Final = 64
 _CIPHER: Final = int(Op.CIPHER)
+_SET: Final = int(Op.SET)
 _NOTE: Final = int(Op.NOTE)
 _PRUNE: Final = int(Op.PRUNE)
 
@@ -117,7 +118,11 @@ class Reader:
                 if _NOTE <= op <= _PRUNE:  # it changes nothing, and may hold types unknown here
                     continue
                 try:
-                    apply(state, (path_of(path), op, None if value is None else decode(value)))
+                    where, told = path_of(path), None if value is None else decode(value)
+                    if op == _SET and len(where) == 1:  # what `apply` would do, and most events ask for
+                        state[where[0]] = told
+                    else:
+                        apply(state, (where, op, told))
                 except CorruptJournalError as error:
                     raise CorruptJournalError(f"{self.place(owner, last & LOW)}: {error}") from error
         return state
