@@ -97,7 +97,7 @@ class Run:
             self.tell(f"{time.monotonic() - start:5.0f} s  targets ...")
             place = folder / "targets"
             place.mkdir()
-            targets = measured(self.quick, place, self.tell)
+            targets = measured(self.quick, place, self.tell, _python(entrants, "langgraph"))
         disk += [fdatasync_seconds(folder) for _ in range(FSYNCS)]
         kinds = {entrant.name: entrant.kind for entrant in entrants} | dict.fromkeys(failed, "peer")
         results = {
@@ -134,12 +134,22 @@ class Run:
         return failed, entrants
 
 
-def measured(quick: bool, folder: Path, tell: Tell) -> list[dict[str, Any]]:  # noqa: FBT001 - the targets' face
+def _python(entrants: list[Entrant], name: str) -> Path | None:
+    """Give the Python of a peer that takes part."""
+    return next((Path(entrant.command[0]) for entrant in entrants if entrant.name == name), None)
+
+
+def measured(
+    quick: bool,  # noqa: FBT001 - the targets' face
+    folder: Path,
+    tell: Tell,
+    langgraph: Path | None = None,
+) -> list[dict[str, Any]]:
     """Give the targets with what was measured, if they are here."""
     if importlib.util.find_spec(TARGETS_MODULE) is None:
         return []
     module = importlib.import_module(TARGETS_MODULE)
-    targets: list[dict[str, Any]] = module.measure(quick, folder, tell)
+    targets: list[dict[str, Any]] = module.measure(quick, folder, tell, None, langgraph)
     return targets
 
 

@@ -1,6 +1,6 @@
 """The targets: ratios of medians in one interleaved run, each with the limit that it shall keep to.
 
-    python -m benchmarks.targets [--only NAME,...] [--quick] [--json FILE] [--folder DIR]
+    python -m benchmarks.targets [--only NAME,...] [--quick] [--json FILE] [--folder DIR] [--environments DIR]
 
 A subject measures one or more targets, named `subject.what`. What is timed, and beside what, its docstring
 says.
@@ -33,7 +33,7 @@ SUBJECTS: tuple[Subject, ...] = (
     (("save.time", "save.unchanged"), save),
     (("size.turns", "size.growth", "size.streaming"), size),
     (("cold.turns", "cold.changes", "old.turns", "old.changes"), reading),
-    (("history.scan", "history.flat"), history),
+    (("history.langgraph", "history.flat"), history),
     (("fold.rate",), fold),
     (("append.rate",), append),
     (("flat.fork", "flat.tag", "flat.rollback"), branching),
@@ -62,6 +62,7 @@ def measure(
     folder: Path,
     tell: Callable[[str], object],
     only: Collection[str] | None = None,
+    langgraph: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Measure targets, tell each in a line, and give them as data for JSON.
 
@@ -70,6 +71,7 @@ def measure(
         folder: an empty one, for files.
         tell: gets the lines.
         only: names of targets or of subjects; all if `None`.
+        langgraph: the Python of LangGraph's environment.
 
     Returns:
         For each target what `Target` has, and `met`.
@@ -81,7 +83,7 @@ def measure(
     unknown = sorted(set(only or ()) - known)
     if unknown:
         raise ValueError(f"no such target: {', '.join(unknown)}; there are {', '.join(names())}")
-    run, measured = Run(folder, "quick" if quick else "full"), list[dict[str, Any]]()
+    run, measured = Run(folder, "quick" if quick else "full", langgraph), list[dict[str, Any]]()
     for found, subject in SUBJECTS:
         if any(wanted(name, only) for name in found):
             for target in subject(run):

@@ -7,7 +7,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import targets
+from benchmarks import environments, targets
 
 
 def main() -> None:
@@ -21,10 +21,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes; about a minute for all")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--folder", type=Path, help="on which disk; by default that of temporary files")
+    parser.add_argument(
+        "--environments", type=Path, help="where the peers' are kept: LangGraph's is made there"
+    )
     options = parser.parse_args()
+    langgraph = None
+    if options.environments is not None:
+        langgraph = environments.ensure(environments.peers()["langgraph"], options.environments, print)
     only = None if options.only is None else options.only.split(",")
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        measured = targets.measure(options.quick, Path(name), print, only)
+        measured = targets.measure(options.quick, Path(name), print, only, langgraph)
     if options.json is not None:
         options.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
 

@@ -25,6 +25,8 @@ class Run:
 
     folder: Path
     effort: Effort = "full"
+    langgraph: Path | None = None
+    """The Python of LangGraph's environment, for the one target that is stated beside it."""
 
     def size(self, full: int, quick: int, tiny: int) -> int:
         """Choose a size by the effort."""

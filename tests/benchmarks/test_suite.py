@@ -109,7 +109,7 @@ def test_a_peer_whose_environment_fails_is_told_and_the_run_goes_on(
 def test_the_targets_are_measured_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "made_targets.py"
     module.write_text(
-        "def measure(quick, folder, tell):\n"
+        "def measure(quick, folder, tell, only, langgraph):\n"
         "    tell('measuring')\n"
         f"    return [{TARGET!r} | {{'detail': {{'quick': quick, 'empty': not list(folder.iterdir())}}}}]\n",
         encoding="utf-8",
