@@ -459,3 +459,21 @@ async def test_a_round_does_not_conflict_because_a_note_of_the_same_moment_faile
         assert type(noted) is StorageError
         assert not isinstance(made, BaseException)
         assert await session.state() == {"n": 1}
+
+
+@in_loop
+async def test_what_a_commit_that_failed_had_edited_is_not_taken_for_the_edits_of_the_next(
+    tmp_path: Path,
+) -> None:
+    async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:
+        session = store.session("a")
+        await session.save({"n": 0})
+        failed, made = await asyncio.gather(
+            session.update(lambda state: state.update(n=99), metadata={"unsupported": object()}),
+            session.save({"n": 1}),
+            return_exceptions=True,
+        )
+        assert isinstance(failed, UnsupportedValueError)
+        assert not isinstance(made, BaseException)
+        assert await session.state() == {"n": 1}
+        assert await session.state(version=made.version) == {"n": 1}
