@@ -24,6 +24,7 @@ from eventstate import (
 )
 from eventstate.journal import statements as sql
 from eventstate.testing import FaultyDisk
+from eventstate.values.codec import MAX_DEPTH
 from tests.aio.loops import PATIENCE, in_loop
 
 if TYPE_CHECKING:
@@ -465,11 +466,16 @@ async def test_a_round_does_not_conflict_because_a_note_of_the_same_moment_faile
 async def test_what_a_commit_that_failed_had_edited_is_not_taken_for_the_edits_of_the_next(
     tmp_path: Path,
 ) -> None:
+    def go_too_deep(state: Any) -> None:
+        for _ in range(MAX_DEPTH + 1):
+            state["deeper"] = {}
+            state = state["deeper"]
+
     async with aio.StateStore(tmp_path / "a.db", **OPTIONS) as store:
         session = store.session("a")
         await session.save({"n": 0})
         failed, made = await asyncio.gather(
-            session.update(lambda state: state.update(n=99), metadata={"unsupported": object()}),
+            session.update(go_too_deep),
             session.save({"n": 1}),
             return_exceptions=True,
         )
