@@ -98,3 +98,10 @@ def test_undo_of_an_overwritten_round_gives_what_it_was_before(session: Session)
     session.save({"n": "one"}, round_id=1)
     session.undo()
     assert session.state() == {"n": 1}
+
+
+def test_a_rollback_of_one_attribute_given_twice_brings_it_back_once(session: Session) -> None:
+    session.save({"log": list(range(40)), "deep": {"text": "a" * 99}})
+    session.save({"log": list(range(45)), "deep": {"text": "a" * 150}})
+    session.rollback(1, paths=["log", "log", "deep", ("deep", "text")])
+    assert session.state() == {"log": list(range(40)), "deep": {"text": "a" * 99}}

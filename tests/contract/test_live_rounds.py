@@ -32,6 +32,31 @@ def test_a_round_commits_what_was_done_in_its_body(session: Session) -> None:
     assert (turn.id, turn.kind, turn.actor, turn.reason) == (2, "round", "planner", "user asked")
 
 
+@pytest.mark.parametrize("given", [{"role": "user"}, ["hi"], {"parts": ["hi"]}, {1, 2}])
+def test_what_was_assigned_or_appended_can_be_changed_by_nobody_else(session: Session, given: Any) -> None:
+    """Neither before the round's end, nor after, when it is part of the newest state."""
+    session.save({"messages": [{"role": "system"}], "plan": None})
+    was, mine = copy.deepcopy(given), copy.deepcopy(given)
+
+    def spoil(value: Any) -> None:
+        value.clear() if isinstance(value, (dict, set)) else value.append("spoilt")
+
+    with session.round() as state:
+        state["messages"].append(mine)
+        state["plan"] = mine
+        spoil(mine)
+        held = state["plan"]
+    assert session.state() == {"messages": [{"role": "system"}, was], "plan": was}
+    if isinstance(held, set):
+        held.add("spoilt")
+    else:
+        with pytest.raises(InvalidStateError):
+            spoil(held)
+    assert session.state() == {"messages": [{"role": "system"}, was], "plan": was}
+    with session.round() as state:
+        assert state["plan"] == was
+
+
 def test_a_round_may_be_the_first_thing_of_a_session(session: Session) -> None:
     with session.round() as state:
         assert state == {}

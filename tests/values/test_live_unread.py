@@ -77,6 +77,19 @@ def test_containers_of_scalars_are_read_by_anyone() -> None:
     assert as_c_reads(root) == [UNREAD] * 3
 
 
+def test_a_list_of_which_nothing_is_left_shows_nothing() -> None:
+    empties: list[Callable[[Any], object]] = [
+        lambda items: items.clear(),
+        lambda items: operator.delitem(items, slice(None)),
+    ]
+    for empty in empties:
+        root = LiveState({"messages": [{"a": 1}, {"b": 2}]}, CODEC).root
+        empty(root["messages"])
+        assert as_c_reads(root["messages"]) == []
+        root["messages"].append({"c": 3})
+        assert list(root["messages"]) == [{"c": 3}]
+
+
 def test_what_was_not_read_cannot_be_stored_or_pickled() -> None:
     root = LiveState(source(), CODEC).root
     with pytest.raises(UnsupportedValueError, match="Unread can't be stored"):
