@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from eventstate import CorruptJournalError, StateStore
+from eventstate.journal import chain
 from tests.salvages import facts, judge, saved_from
 from tests.stores import Clock
 
@@ -186,3 +187,19 @@ def test_what_comes_after_a_loss_goes_on_from_it(journal: Path, tmp_path: Path, 
     assert not saved.ok
     assert saved.position == COUNT
     judge(tmp_path / "saved.db", whole, saved, use=True)
+
+
+@pytest.mark.parametrize("count", [2, 62, 63, 64, 65, 127, 128, 200])
+def test_each_event_of_a_large_commit_has_a_salt_of_its_own(tmp_path: Path, count: int) -> None:
+    with StateStore(tmp_path / "a.db") as store:
+        session = store.session("u")
+        session.save({f"key {number}": number for number in range(count)})
+        [row] = store._commit_rows(0)
+        salts = [chain.event_salt(row, seq) for seq in range(count + 1)]
+        assert len({*salts}) == count + 1
+        assert store.verify().ok
+        session.erase(f"key {count - 1}")
+        session.erase("key 0")
+        report = store.verify()
+        assert report.ok, str(report)
+        assert report.erased > 0
