@@ -21,6 +21,7 @@ from eventstate.journal.records import LOW
 from eventstate.values import delta
 from eventstate.values.blocks import align
 from eventstate.values.codec import Codec
+from tests.statements import statements
 from tests.strategies import exact
 
 if TYPE_CHECKING:
@@ -125,20 +126,6 @@ def refers(store: StateStore) -> bool:
     """Say whether any snapshot refers to events."""
     found = [recipes.read(data, size, key & LOW) for key, size, data in rows(store) if data[:1] == MARK]
     return any(recipe.parts for recipe in found)
-
-
-def counting(store: StateStore) -> list[str]:
-    """Collect the statements that a store runs."""
-    seen: list[str] = []
-    connection = store._journal.connection._db
-    assert connection is not None
-
-    def trace(_: Any, statement: str, __: Any) -> bool:
-        seen.append(statement)
-        return True
-
-    connection.exec_trace = trace
-    return seen
 
 
 # The laws
@@ -326,9 +313,9 @@ def test_a_cold_state_takes_a_few_statements_whatever_its_length(tmp_path: Path)
                 with session.round() as state:
                     state.setdefault("messages", []).append(rng.randbytes(100).hex())
         with StateStore(path) as store:
-            seen = counting(store)
-            assert len(store.session("u").state()["messages"]) == turns
-            counts.append(len(seen))
+            session = store.session("u")
+            counts.append(len(statements(store, session.state)))
+            assert len(session.state()["messages"]) == turns
     assert max(counts) <= 14
 
 

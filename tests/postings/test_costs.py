@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from eventstate import StateStore
 from tests.postings.lists import filled, listed_of, noted, read, scanning, sizes, steps_of, told
 from tests.retention.raw import rows
+from tests.statements import statements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,19 +94,13 @@ def test_a_turn_that_brings_lists_up_to_date_runs_no_transaction_of_its_own(tmp_
     with StateStore(tmp_path / "a.db", durability="normal") as store:
         session = store.session("alice")
         session.save({"n": 0})
-        seen: list[str] = []
-        database = store._journal.connection._db
-        assert database is not None
 
-        def trace(_: Any, statement: str, __: Any) -> bool:
-            seen.append(statement)
-            return True
-
-        database.exec_trace = trace
-        with sizes(16):
+        def take_turns() -> None:
             for turn in range(64):
                 session.update(lambda state, n=turn: state.update(n=n))  # type: ignore[misc]
-        database.exec_trace = None
+
+        with sizes(16):
+            seen = statements(store, take_turns)
         assert sum(statement.startswith("BEGIN") for statement in seen) == 64
         assert sum("OR REPLACE INTO postings" in statement for statement in seen) == 2 * 4
 
