@@ -93,8 +93,9 @@ def _intro(results: Results) -> Iterator[str]:
         yield "- Fsyncs were counted by `strace`, in a short run of their own with FULL."
     yield ""
     option = " --quick" if results["quick"] else ""
-    yield f"To repeat it: `python -m benchmarks{option} --seed {results['seed']}`. It took"
-    yield f"{_long(results['seconds'])} here; all figures are in [{RESULTS}]({RESULTS})."
+    option += f" --budget {results['budget']:g} --seed {results['seed']}"
+    yield f"To repeat it: `python -m benchmarks{option}`, where a peer has so many seconds for"
+    yield f"each thing. It took {_long(results['seconds'])} here; all figures are in [{RESULTS}]({RESULTS})."
     yield ""
 
 

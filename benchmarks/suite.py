@@ -104,6 +104,7 @@ class Run:
             "format": FORMAT,
             "quick": self.quick,
             "seed": self.seed,
+            "budget": self.sizes.budget,
             "machine": machine(folder),
             "fdatasync": summary(disk),
             "contestants": {

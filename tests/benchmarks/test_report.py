@@ -121,10 +121,10 @@ def test_the_page_says_that_it_was_a_quick_run_and_that_nothing_was_counted(
     results: dict[str, Any], tmp_path: Path
 ) -> None:
     assert "quick run" not in page(results, tmp_path)
-    assert "`python -m benchmarks --seed 7`" in page(results, tmp_path)
+    assert "`python -m benchmarks --budget 5 --seed 7`" in page(results, tmp_path)
     results |= {"quick": True, "fsyncs": None}
     assert "quick run" in page(results, tmp_path)
-    assert "`python -m benchmarks --quick --seed 7`" in page(results, tmp_path)
+    assert "`python -m benchmarks --quick --budget 5 --seed 7`" in page(results, tmp_path)
     assert "Fsyncs were not counted" in page(results, tmp_path)
 
 
